@@ -1,0 +1,1 @@
+"""Policies, their cost and the records of the project; numpy and pydantic only."""

@@ -1,0 +1,230 @@
+"""The frozen records that travel between the rooms; every bound of an outside value stands here, once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from mddit_ui.core.errors import ConfigError
+
+MAX_WORK = 2**35  # pixels x steps x images of one request: 1,000 pictures of 1024 px at 32 steps
+
+Prompt = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+SchedulerName = Literal["default", "dpm++", "ddim", "euler", "heun", "lcm"]
+
+
+class Record(BaseModel):
+    """A frozen value, compared by value; unknown keys, wrong types, NaN, values out of bounds are ``ConfigError``."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _one_clear_line(cls, values: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return validate(values)
+        except ValidationError as error:
+            raise _config_error(cls.__name__, error) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """From plain JSON values, with the same checks as the constructor."""
+        return cls.model_validate(dict(content))
+
+    def replace(self, **changes: Any) -> Self:
+        """Another record with some values changed, checked again."""
+        return self.model_validate({**dict(self), **changes})
+
+
+class ModelSpec(Record):
+    """What the registry knows of a model before it is loaded.
+
+    ``source`` is a hub id (``owner/name``) or a folder; ``conditioning`` says whether a run takes prompts or classes.
+    """
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w./-]{0,199}$")]
+    source: str
+    title: str = ""
+    description: str = ""
+    family: str = ""
+    conditioning: Literal["prompt", "class"] = "prompt"
+    steps: Annotated[int, Field(ge=1, le=1000)] = 20
+    guidance_scale: Annotated[float, Field(ge=0, le=50)] = 4.5
+    height: Annotated[int, Field(ge=16, le=4096)] = 512
+    width: Annotated[int, Field(ge=16, le=4096)] = 512
+    licence: str = ""
+    clip: str = ""  # id of the CLIP that judges it: a folder in assets/models, or "backbone:pretrained" of open_clip
+    grammar: dict[str, Any] | None = None  # words and template of a model that knows a closed language only
+
+
+class GenerationConfig(Record):
+    """One request for pictures: image i has ``prompts[i]`` (or ``classes[i]``) and ``seeds[i]``.
+
+    One seed stands for all images. ``height`` and ``width`` in pixels.
+    """
+
+    prompts: Annotated[tuple[Prompt, ...], Field(strict=False, max_length=256)] = ()
+    classes: Annotated[tuple[Annotated[int, Field(ge=0, lt=100_000)], ...], Field(strict=False, max_length=256)] = ()
+    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1, max_length=256)] = (0,)
+    steps: Annotated[int, Field(ge=1, le=1000)] = 20
+    guidance_scale: Annotated[float, Field(ge=0, le=50)] = 4.5
+    scheduler: SchedulerName = "default"
+    height: Annotated[int, Field(ge=16, le=4096, multiple_of=8)] = 128
+    width: Annotated[int, Field(ge=16, le=4096, multiple_of=8)] = 128
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if bool(self.prompts) == bool(self.classes):
+            raise ConfigError("Give prompts or classes, one of the two.")
+        if len(self.seeds) not in (1, self.images):
+            raise ConfigError(f"Give one seed, or one for each of the {self.images} images; got {len(self.seeds)}.")
+        if self.height * self.width * self.steps * self.images > MAX_WORK:
+            raise ConfigError("This is too much work for one request; ask for fewer images, steps or pixels.")
+        return self
+
+    @property
+    def images(self) -> int:
+        return len(self.prompts) or len(self.classes)
+
+    @property
+    def image_seeds(self) -> tuple[int, ...]:
+        """One seed an image."""
+        return self.seeds * self.images if len(self.seeds) == 1 else self.seeds
+
+
+class SearchConfig(Record):
+    """Everything that fixes a search: the same config asks and evaluates the same policies."""
+
+    model: Annotated[str, Field(min_length=1, max_length=200)]
+    prompts: Annotated[tuple[Prompt, ...], Field(strict=False, min_length=1, max_length=256)]
+    image_seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1, max_length=256)] = (0,)
+    steps: Annotated[int, Field(ge=2, le=200)] = 20
+    guidance_scale: Annotated[float, Field(ge=0, le=50)] = 4.5
+    scheduler: SchedulerName = "default"
+    budget: Annotated[float, Field(ge=0.05, le=1)] = 0.5
+    evaluations: Annotated[int, Field(ge=1, le=100_000)] = 100
+    seed: Annotated[int, Field(ge=1, lt=2**31)] = 1
+    population: Annotated[int, Field(ge=4, le=1000)] | None = None
+    sigma: Annotated[float, Field(gt=0, le=10)] = 0.4
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if len(self.image_seeds) not in (1, len(self.prompts)):
+            raise ConfigError(f"Give one image seed, or one for each of the {len(self.prompts)} prompts.")
+        return self
+
+
+class Score(Record):
+    """How good the pictures of a policy are. Means over the images.
+
+    ``clip_score``: 100 x cosine(image, text); ``psnr`` (dB), ``ssim`` and ``latent_error`` (squared error of the final
+    latents / their mean square) against full depth with the same seeds; ``None`` when there was nothing to compare.
+    """
+
+    clip_score: float | None = None
+    clip_backbone: str = ""
+    clip_scores: Annotated[tuple[float, ...], Field(strict=False)] = ()  # one an image
+    psnr: float | None = None
+    ssim: float | None = None
+    latent_error: float | None = None
+    images: int = 0
+
+
+class RunRecord(Record):
+    """One finished generation as the store keeps it; images lie beside it under ``id``."""
+
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    created: float  # seconds since 1970, for display only
+    model: str
+    policy: dict[str, Any]  # content of a policy file
+    config: Annotated[GenerationConfig, Field(strict=False)]
+    score: Annotated[Score, Field(strict=False)]
+    wall_seconds: float
+    macs: float
+    full_macs: float
+    peak_cache_bytes: int
+
+
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """What the engine gives back for one generation.
+
+    Args:
+        images: (n, h, w, 3) uint8.
+        latents: (n, c, h/8, w/8) float32, the last ones, before the VAE.
+        timesteps: (steps,) the scheduler's timesteps of the run, noisiest first.
+        wall_seconds: sampling and decoding; ``transformer_seconds``: inside the transformer alone.
+        macs: of the transformer over the whole run, all images, guidance counted; ``full_macs``: without a policy.
+        peak_cache_bytes: most bytes of stored residuals at one time.
+    """
+
+    images: np.ndarray
+    latents: np.ndarray
+    timesteps: tuple[float, ...]
+    wall_seconds: float
+    transformer_seconds: float
+    macs: float
+    full_macs: float
+    peak_cache_bytes: int
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What one probed full-depth run tells about every cell; arrays are means over the images of the run.
+
+    Args:
+        model: id; sites: column names; timesteps: (steps,).
+        step_similarity: (steps, sites) cosine of the site's output with that of the previous step; row 0 is NaN.
+        site_similarity: (steps, sites) cosine of the site's output with its input.
+        residual_change: (ages, steps, sites) |residual - residual a+1 steps before| / |residual|; NaN if a+1 > step.
+        residual_size: (steps, sites) |residual| / |input|.
+    """
+
+    model: str
+    sites: tuple[str, ...]
+    timesteps: tuple[float, ...]
+    step_similarity: np.ndarray
+    site_similarity: np.ndarray
+    residual_change: np.ndarray
+    residual_size: np.ndarray
+    prompts: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; NaN becomes null."""
+        arrays = {name: _nested(getattr(self, name)) for name in _CALIBRATION_ARRAYS}
+        plain = {"model": self.model, "sites": list(self.sites), "timesteps": list(self.timesteps)}
+        return {**plain, "prompts": list(self.prompts), **arrays}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        arrays = {name: np.array(content[name], np.float64) for name in _CALIBRATION_ARRAYS}
+        names = {name: tuple(content[name]) for name in ("sites", "timesteps", "prompts")}
+        return cls(model=content["model"], **names, **arrays)
+
+
+_CALIBRATION_ARRAYS = ("step_similarity", "site_similarity", "residual_change", "residual_size")
+
+
+def _nested(array: np.ndarray) -> list:
+    return np.where(np.isnan(array), None, np.round(array, 6)).tolist()
+
+
+def _config_error(record: str, error: ValidationError) -> ConfigError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return ConfigError(f"{record}{' ' + where if where else ''}: {first['msg']}.")
