@@ -18,6 +18,12 @@ def data_dir() -> Path:
     return path
 
 
+def model_folders() -> tuple[Path, ...]:
+    """The folders that hold model folders: ``assets/models``, then those of ``$MDDIT_MODELS`` (split like ``$PATH``)."""
+    extra = os.environ.get("MDDIT_MODELS", "").split(os.pathsep)
+    return (MODELS, *(Path(folder) for folder in extra if folder))
+
+
 def atomic_write(path: Path, content: bytes | str) -> None:
     """Write ``content`` so that a reader (or a crash) sees the old file or the new one, never a torn one."""
     path = Path(path)

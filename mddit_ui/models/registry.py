@@ -1,0 +1,92 @@
+"""Which models there are: the folders beside the project, and presets of the hub."""
+
+from pathlib import Path
+
+from mddit_ui.core.errors import ModelError
+from mddit_ui.core.paths import model_folders
+from mddit_ui.core.records import ModelSpec
+from mddit_ui.models.spec import PIPELINE_FILE, SPEC_FILE, is_hub_id, read_spec
+
+HUB_CLIP = "ViT-B-32:laion2b_s34b_b79k"
+
+
+def _hub(source: str, title: str, family: str, pixels: int, **more) -> ModelSpec:
+    return ModelSpec(
+        id=source, source=source, title=title, family=family, height=pixels, width=pixels, clip=HUB_CLIP, **more
+    )
+
+
+HUB_MODELS = (
+    _hub("PixArt-alpha/PixArt-XL-2-512x512", "PixArt-α 512", "pixart", 512, licence="OpenRAIL++"),
+    _hub("PixArt-alpha/PixArt-XL-2-1024-MS", "PixArt-α 1024", "pixart", 1024, licence="OpenRAIL++"),
+    _hub(
+        "PixArt-alpha/PixArt-LCM-XL-2-1024-MS",
+        "PixArt-α LCM 1024",
+        "pixart",
+        1024,
+        steps=4,
+        guidance_scale=0.0,
+        licence="OpenRAIL++",
+    ),
+    _hub("PixArt-alpha/PixArt-Sigma-XL-2-1024-MS", "PixArt-Σ 1024", "pixart", 1024, licence="OpenRAIL++"),
+    _hub(
+        "facebook/DiT-XL-2-256",
+        "DiT-XL/2 256",
+        "dit",
+        256,
+        conditioning="class",
+        guidance_scale=4.0,
+        steps=50,
+        licence="CC-BY-NC-4.0",
+    ),
+    _hub("Tencent-Hunyuan/HunyuanDiT-v1.2-Diffusers", "Hunyuan-DiT 1.2", "hunyuan", 1024, guidance_scale=5.0, steps=50),
+    _hub("stabilityai/stable-diffusion-3.5-medium", "SD 3.5 Medium", "sd3", 1024, steps=40),
+    _hub("black-forest-labs/FLUX.1-dev", "FLUX.1 [dev]", "flux", 1024, guidance_scale=3.5, steps=28),
+    _hub("Efficient-Large-Model/Sana_600M_512px_diffusers", "Sana 600M 512", "sana", 512),
+)
+
+
+def list_models() -> tuple[ModelSpec, ...]:
+    """Every model that can be named: local folders first (by id), then the presets of the hub.
+
+    A folder whose ``mddit.json`` can't be read is left out here; ``get_model`` says what is wrong with it.
+    """
+    found = {}
+    for folder in _spec_folders():
+        try:
+            spec = read_spec(folder)
+        except ModelError:
+            continue
+        found.setdefault(spec.id, spec)
+    local = sorted(found.values(), key=lambda spec: spec.id)
+    return (*local, *(spec for spec in HUB_MODELS if spec.id not in found))
+
+
+def get_model(id: str) -> ModelSpec:
+    """The spec of a registry id, a hub id ``owner/name``, or the folder of a diffusers pipeline.
+
+    Raises:
+        ModelError: nothing of that name; or its ``mddit.json`` is broken.
+    """
+    for folder in _spec_folders():
+        if folder.name == id:
+            return read_spec(folder)
+    for spec in list_models():
+        if spec.id == id:
+            return spec
+    if (Path(id) / PIPELINE_FILE).is_file():
+        return _folder_spec(Path(id))
+    if is_hub_id(id):
+        return ModelSpec(id=id, source=id, title=id, clip=HUB_CLIP)
+    known = ", ".join(spec.id for spec in list_models())
+    raise ModelError(f"No model {id[:80]!r}; known are {known}; or give a hub id (owner/name) or a pipeline's folder.")
+
+
+def _spec_folders() -> list[Path]:
+    return [path.parent for folder in model_folders() for path in sorted(folder.glob(f"*/{SPEC_FILE}"))]
+
+
+def _folder_spec(folder: Path) -> ModelSpec:
+    if (folder / SPEC_FILE).is_file():
+        return read_spec(folder)
+    return ModelSpec(id=folder.name, source=str(folder.resolve()), title=folder.name, clip=HUB_CLIP)

@@ -1,0 +1,117 @@
+"""Model folders with random weights, made on the spot: the real classes and files, small enough for a test."""
+
+import json
+from pathlib import Path
+
+import open_clip
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    DiTPipeline,
+    DiTTransformer2DModel,
+    DPMSolverMultistepScheduler,
+    PixArtAlphaPipeline,
+    PixArtTransformer2DModel,
+)
+from safetensors.torch import save_file
+from transformers import T5Config, T5EncoderModel, T5Tokenizer
+
+PIXART = "tiny-pixart"
+DIT = "tiny-dit"
+CLIP = "tiny-clip"
+PROMPTS = ("a large red ball on the left", "a small blue ring at the top")
+WORDS = "a large small red blue green ball ring star on in at the left right top bottom center and background".split()
+
+
+def tiny_pixart(folder: Path, blocks: int = 4) -> Path:
+    """A ``PixArtAlphaPipeline`` folder: 64 x 64 px, 16 tokens, width 32; with its ``mddit.json``."""
+    torch.manual_seed(0)
+    transformer = PixArtTransformer2DModel(
+        num_attention_heads=2,
+        attention_head_dim=16,
+        in_channels=4,
+        out_channels=8,
+        num_layers=blocks,
+        cross_attention_dim=32,
+        sample_size=8,
+        patch_size=2,
+        norm_num_groups=4,
+        caption_channels=16,
+        use_additional_conditions=False,
+        norm_type="ada_norm_single",
+    )
+    pipe = PixArtAlphaPipeline(
+        tokenizer=_tokenizer(),
+        text_encoder=_text_encoder(),
+        vae=_vae(),
+        transformer=transformer.eval(),
+        scheduler=DPMSolverMultistepScheduler(),
+    )
+    return _save(pipe, folder, id=PIXART, family="pixart", conditioning="prompt", clip=CLIP)
+
+
+def tiny_dit(folder: Path, blocks: int = 2) -> Path:
+    """A class-conditional ``DiTPipeline`` folder: 64 x 64 px, 16 tokens, width 32; with its ``mddit.json``."""
+    torch.manual_seed(0)
+    transformer = DiTTransformer2DModel(
+        num_attention_heads=2,
+        attention_head_dim=16,
+        in_channels=4,
+        out_channels=8,
+        num_layers=blocks,
+        sample_size=8,
+        patch_size=2,
+        num_embeds_ada_norm=1000,
+        norm_type="ada_norm_zero",
+        norm_elementwise_affine=False,
+    )
+    pipe = DiTPipeline(transformer=transformer.eval(), vae=_vae(), scheduler=DDIMScheduler())
+    return _save(pipe, folder, id=DIT, family="dit", conditioning="class", clip="")
+
+
+def tiny_clip(folder: Path) -> Path:
+    """A CLIP folder as open_clip writes it, for 32 x 32 px."""
+    torch.manual_seed(0)
+    model_cfg = {
+        "embed_dim": 16,
+        "vision_cfg": {"image_size": 32, "patch_size": 16, "width": 32, "layers": 1, "head_width": 16},
+        "text_cfg": {"context_length": 32, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
+    }
+    model = open_clip.CLIP(**model_cfg)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / "open_clip_model.safetensors")
+    preprocess = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "squash"}
+    config = {"model_cfg": model_cfg, "preprocess_cfg": {"size": 32, "mode": "RGB", **preprocess}}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    return folder
+
+
+def _save(pipe, folder: Path, **more) -> Path:
+    pipe.save_pretrained(folder)
+    spec = {"steps": 6, "guidance_scale": 4.5, "height": 64, "width": 64, "licence": "Apache-2.0"}
+    words = {"title": folder.name, "description": "Random weights, for tests."}
+    (folder / "mddit.json").write_text(json.dumps({**spec, **words, **more}))
+    return folder
+
+
+def _vae() -> AutoencoderKL:
+    return AutoencoderKL(
+        block_out_channels=(8, 8, 8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        latent_channels=4,
+        norm_num_groups=4,
+        layers_per_block=1,
+        sample_size=64,
+    ).eval()
+
+
+def _tokenizer() -> T5Tokenizer:
+    special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0)]
+    return T5Tokenizer(vocab=special + [(f"▁{word}", -1.0) for word in WORDS], extra_ids=0, model_max_length=120)
+
+
+def _text_encoder() -> T5EncoderModel:
+    config = T5Config(vocab_size=4 + len(WORDS), d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
+    return T5EncoderModel(config).eval()
