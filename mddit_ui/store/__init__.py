@@ -1,1 +1,1 @@
-"""TODO"""
+"""What is kept: searches, runs and saved policies."""

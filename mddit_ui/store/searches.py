@@ -1,0 +1,290 @@
+"""Searches: what was asked for, how far it is, and every policy that was evaluated."""
+
+import json
+import math
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mddit_ui.core.errors import StoreError
+from mddit_ui.core.records import Score, SearchConfig
+from mddit_ui.store.db import Database
+
+State = Literal["queued", "running", "paused", "stopped", "done", "failed"]
+Wanted = Literal["run", "pause", "stop"]
+RATE_WINDOW = 20  # evaluations whose mean time gives the time left
+
+
+@dataclass(frozen=True)
+class EvaluationRow:
+    """One evaluated policy. ``objective``: higher is better, NaN when the pictures were not finite."""
+
+    number: int
+    generation: int
+    policy_rows: tuple[str, ...]
+    digest: str
+    budget: float
+    score: Score
+    objective: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class SearchRow:
+    """One search as it stands.
+
+    Args:
+        done: evaluations so far, of ``config.evaluations``.
+        best: highest objective, or what the fresh seeds of the end chose among the finalists.
+        reference: full depth, same prompts and seeds; ``baselines``: well-known schedules, likewise, by name.
+        baseline_budgets: what those cost.
+        finalists: number of an evaluation (or name of a baseline) -> its score on fresh seeds, "full" included.
+        locked: one string a step, ``?`` for the free cells; ``None`` when all are free.
+        worker_pid: the process that runs it, if any; ``heartbeat``: its last sign of life, seconds since 1970.
+    """
+
+    id: str
+    created: float
+    state: State
+    wanted: Wanted
+    config: SearchConfig
+    error: str
+    done: int
+    generation: int
+    best: EvaluationRow | None
+    reference: Score | None
+    baselines: dict[str, Score]
+    baseline_budgets: dict[str, float]
+    finalists: dict[str, Score]
+    seconds_left: float | None
+    evaluations_per_minute: float | None
+    locked: tuple[str, ...] | None
+    worker_pid: int | None
+    worker_started: str
+    heartbeat: float | None
+
+
+def create(db: Database, config: SearchConfig, *, locked: tuple[str, ...] | None = None) -> str:
+    """A new search, queued; returns its id."""
+    search = uuid.uuid4().hex
+    with db.write() as connection:
+        connection.execute(
+            "INSERT INTO searches (id, created, state, wanted, config, locked) VALUES (?, ?, 'queued', 'run', ?, ?)",
+            (search, time.time(), json.dumps(config.to_dict()), json.dumps(locked) if locked else None),
+        )
+    return search
+
+
+def get(db: Database, search: str) -> SearchRow:
+    """Raises StoreError when there is no such search."""
+    rows = db.rows("SELECT * FROM searches WHERE id = ?", (search,))
+    if not rows:
+        raise StoreError(f"There is no search {search!r}.")
+    return _search_row(db, rows[0])
+
+
+def recent(db: Database, limit: int = 50) -> list[SearchRow]:
+    """The newest first."""
+    rows = db.rows("SELECT * FROM searches ORDER BY created DESC, id LIMIT ?", (limit,))
+    return [_search_row(db, row) for row in rows]
+
+
+def evaluations(db: Database, search: str, after: int = 0) -> list[EvaluationRow]:
+    """The evaluations with a number above ``after``, in order: a poll asks only for what it has not seen."""
+    rows = db.rows("SELECT * FROM evaluations WHERE search = ? AND number > ? ORDER BY number", (search, after))
+    return [_evaluation_row(row) for row in rows]
+
+
+def delete(db: Database, search: str) -> None:
+    """Forget a search and its evaluations."""
+    with db.write() as connection:
+        connection.execute("DELETE FROM searches WHERE id = ?", (search,))
+
+
+def claim(db: Database, search: str, pid: int, started: str, *, alive: Callable[[int, str], bool]) -> bool:
+    """Make process ``pid`` the one worker of a search; False when another living process is.
+
+    ``started`` tells two processes with one pid apart. Reading and writing the lease is one transaction.
+    """
+    with db.write() as connection:
+        row = connection.execute("SELECT worker_pid, worker_started FROM searches WHERE id = ?", (search,)).fetchone()
+        if row is None:
+            raise StoreError(f"There is no search {search!r}.")
+        holder = (row["worker_pid"], row["worker_started"])
+        if holder[0] is not None and holder != (pid, started) and alive(*holder):
+            return False
+        connection.execute(
+            "UPDATE searches SET worker_pid = ?, worker_started = ?, heartbeat = ? WHERE id = ?",
+            (pid, started, time.time(), search),
+        )
+    return True
+
+
+def release(db: Database, search: str, pid: int, state: State, error: str = "") -> None:
+    """The worker ``pid`` ends and leaves the search in ``state``; nothing happens if the search is another's."""
+    with db.write() as connection:
+        connection.execute(
+            "UPDATE searches SET state = ?, error = ?, worker_pid = NULL, worker_started = NULL "
+            "WHERE id = ? AND worker_pid = ?",
+            (state, error, search, pid),
+        )
+
+
+def set_state(db: Database, search: str, state: State, *, only_if: tuple[State, ...], error: str = "") -> bool:
+    """Change the state if it is one of ``only_if``; says whether it did."""
+    marks = ", ".join("?" * len(only_if))
+    with db.write() as connection:
+        done = connection.execute(
+            f"UPDATE searches SET state = ?, error = ? WHERE id = ? AND state IN ({marks})",  # noqa: S608
+            (state, error, search, *only_if),
+        )
+    return done.rowcount > 0
+
+
+def set_wanted(db: Database, search: str, wanted: Wanted) -> None:
+    """What the person wants; the worker looks between two evaluations."""
+    with db.write() as connection:
+        connection.execute("UPDATE searches SET wanted = ? WHERE id = ?", (wanted, search))
+
+
+def beat(db: Database, search: str, pid: int) -> Wanted:
+    """A sign of life of worker ``pid``; returns what the person wants.
+
+    Raises:
+        StoreError: the search was deleted, or another worker has it.
+    """
+    with db.write() as connection:
+        row = connection.execute("SELECT wanted, worker_pid FROM searches WHERE id = ?", (search,)).fetchone()
+        if row is None or row["worker_pid"] != pid:
+            raise StoreError("The search was deleted, or another process took it over.")
+        connection.execute("UPDATE searches SET heartbeat = ? WHERE id = ?", (time.time(), search))
+    return row["wanted"]
+
+
+def add_evaluation(db: Database, search: str, row: EvaluationRow) -> None:
+    """Keep one evaluation; it is in the file when this returns. Writing the same one again changes nothing."""
+    with db.write() as connection:
+        connection.execute(
+            "INSERT INTO evaluations (search, number, generation, digest, policy_rows, budget, score, objective, "
+            "seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (search, digest) DO NOTHING",
+            (
+                search,
+                row.number,
+                row.generation,
+                row.digest,
+                "\n".join(row.policy_rows),
+                row.budget,
+                json.dumps(row.score.to_dict()),
+                None if math.isnan(row.objective) else row.objective,
+                row.seconds,
+            ),
+        )
+
+
+def end_generation(db: Database, search: str, generation: int, population: str) -> None:
+    """Close a generation: the hash of what the optimiser asked for, and how many evaluations there were by then.
+
+    Raises:
+        StoreError: a resumed search asked for another population than the first time.
+    """
+    with db.write() as connection:
+        known = connection.execute(
+            "SELECT population FROM generations WHERE search = ? AND generation = ?", (search, generation)
+        ).fetchone()
+        if known is None:
+            count = connection.execute("SELECT count(*) FROM evaluations WHERE search = ?", (search,)).fetchone()[0]
+            connection.execute("INSERT INTO generations VALUES (?, ?, ?, ?)", (search, generation, population, count))
+        elif known["population"] != population:
+            raise StoreError(
+                f"Generation {generation} differs from the recorded one: the versions of numpy or cma, or the "
+                "calibration, have changed. Start a new search; the old evaluations stay."
+            )
+
+
+def set_reference(
+    db: Database, search: str, reference: Score, baselines: Mapping[str, tuple[float, Score]] | None = None
+) -> None:
+    """Full depth and the well-known schedules (name -> budget and score) on the prompts of the search."""
+    content = {
+        name: {"budget": budget, "score": score.to_dict()} for name, (budget, score) in (baselines or {}).items()
+    }
+    with db.write() as connection:
+        connection.execute(
+            "UPDATE searches SET reference = ?, baselines = ? WHERE id = ?",
+            (json.dumps(reference.to_dict()), json.dumps(content), search),
+        )
+
+
+def set_finalists(db: Database, search: str, finalists: Mapping[str, Score]) -> None:
+    """Scores on fresh seeds; the best evaluation stands first."""
+    content = {name: score.to_dict() for name, score in finalists.items()}
+    with db.write() as connection:
+        connection.execute("UPDATE searches SET finalists = ? WHERE id = ?", (json.dumps(content), search))
+
+
+def _search_row(db: Database, row: sqlite3.Row) -> SearchRow:
+    search = row["id"]
+    config = SearchConfig.from_dict(json.loads(row["config"]))
+    (count,) = db.rows(
+        "SELECT count(*) AS done, coalesce(max(generation), 0) AS generation FROM evaluations WHERE search = ?",
+        (search,),
+    )
+    finalists = {name: Score.from_dict(score) for name, score in json.loads(row["finalists"]).items()}
+    baselines = json.loads(row["baselines"])
+    seconds = _mean_seconds(db, search) if row["state"] == "running" else None
+    return SearchRow(
+        id=search,
+        created=row["created"],
+        state=row["state"],
+        wanted=row["wanted"],
+        config=config,
+        error=row["error"],
+        done=count["done"],
+        generation=count["generation"],
+        best=_best(db, search, finalists),
+        reference=Score.from_dict(json.loads(row["reference"])) if row["reference"] else None,
+        baselines={name: Score.from_dict(each["score"]) for name, each in baselines.items()},
+        baseline_budgets={name: each["budget"] for name, each in baselines.items()},
+        finalists=finalists,
+        seconds_left=None if seconds is None else seconds * max(config.evaluations - count["done"], 0),
+        evaluations_per_minute=60 / seconds if seconds else None,
+        locked=tuple(json.loads(row["locked"])) if row["locked"] else None,
+        worker_pid=row["worker_pid"],
+        worker_started=row["worker_started"] or "",
+        heartbeat=row["heartbeat"],
+    )
+
+
+def _best(db: Database, search: str, finalists: Mapping[str, Any]) -> EvaluationRow | None:
+    chosen = next((int(name) for name in finalists if name.isdigit()), None)
+    rows = db.rows(
+        "SELECT * FROM evaluations WHERE search = ? AND objective IS NOT NULL "
+        "ORDER BY number = ? DESC, objective DESC, number LIMIT 1",
+        (search, chosen),
+    )
+    return _evaluation_row(rows[0]) if rows else None
+
+
+def _mean_seconds(db: Database, search: str) -> float | None:
+    (row,) = db.rows(
+        "SELECT avg(seconds) AS mean FROM (SELECT seconds FROM evaluations WHERE search = ? "
+        "ORDER BY number DESC LIMIT ?)",
+        (search, RATE_WINDOW),
+    )
+    return row["mean"]
+
+
+def _evaluation_row(row: sqlite3.Row) -> EvaluationRow:
+    return EvaluationRow(
+        number=row["number"],
+        generation=row["generation"],
+        policy_rows=tuple(row["policy_rows"].split("\n")),
+        digest=row["digest"],
+        budget=row["budget"],
+        score=Score.from_dict(json.loads(row["score"])),
+        objective=math.nan if row["objective"] is None else row["objective"],
+        seconds=row["seconds"],
+    )
