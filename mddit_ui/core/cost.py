@@ -28,12 +28,21 @@ class MacTable:
         site_macs = np.array(self.site_macs, np.float64)
         if site_macs.shape != (len(self.sites),):
             raise PolicyError(f"Expected MACs of shape ({len(self.sites)},), got {site_macs.shape}.")
+        if not (np.isfinite(site_macs).all() and (site_macs >= 0).all() and 0 <= self.rest_macs < np.inf):
+            raise PolicyError("MACs must be finite and not negative.")
+        if not site_macs.sum() + self.rest_macs > 0:
+            raise PolicyError("A model with no MACs at all can't be budgeted.")
         site_macs.flags.writeable = False
         object.__setattr__(self, "site_macs", site_macs)
 
     def cells(self, actions: np.ndarray) -> np.ndarray:
         """(..., steps, sites) MACs of each cell; cache and skip cost nothing."""
-        return (np.asarray(actions) == Action.COMPUTE) * self.site_macs
+        actions = np.asarray(actions)
+        if actions.shape[-1] != len(self.sites):
+            raise PolicyError(
+                f"The policy has {actions.shape[-1]} sites, the model {len(self.sites)}; they must agree."
+            )
+        return (actions == Action.COMPUTE) * self.site_macs
 
     def total(self, actions: np.ndarray) -> np.ndarray:
         """(...) MACs of a whole run of one image, the rest included."""

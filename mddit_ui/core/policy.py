@@ -41,7 +41,8 @@ class Policy:
         actions: (steps, sites) int8 of ``Action`` values; row 0 is the noisiest step.
         sites: column names (diffusers' dotted module names); ``()`` fits any transformer with that many blocks.
         timesteps: (steps,) the scheduler's timesteps, noisiest first; ``()`` when unknown.
-        keep: (steps, sites) float32 in (0, 1], share of the tokens that a COMPUTE cell keeps; ``None`` = all.
+        keep: (steps, sites) float32 in (0, 1], share of the tokens that a COMPUTE cell keeps, to four digits (as the
+            file has it); ``None`` = all.
         model: id of the model it was made for; a hint, not a lock.
         name: for people; never a path.
         notes: provenance (JSON values); never used in computing.
@@ -74,12 +75,15 @@ class Policy:
             raise PolicyError("Timesteps must be finite numbers.")
         if len(self.name) > MAX_NAME:
             raise PolicyError(f"The name has {len(self.name)} characters; at most {MAX_NAME} fit.")
+        for text in (self.name, self.model, *self.sites):
+            _check_text(text)
 
     @classmethod
     def full(cls, steps: int, sites: int | Sequence[str], **more: Any) -> "Policy":
         """All compute: the untouched model. ``sites`` is their number or their names."""
         names = () if isinstance(sites, int) else tuple(sites)
         count = sites if isinstance(sites, int) else len(names)
+        check_size(steps, count)
         return cls(np.ones((steps, count), np.int8), sites=names, **more)
 
     @classmethod
@@ -137,9 +141,11 @@ class Policy:
         stays legal when the rows move.
         """
         if timesteps is not None:
+            if self.timesteps and self.timesteps == tuple(timesteps):
+                return self
             new = np.asarray(timesteps, float)
         elif steps is not None:
-            _check_size(steps, self.actions.shape[1])
+            check_size(steps, self.actions.shape[1])
             new = np.empty(steps)
         else:
             raise PolicyError("resample needs a number of steps or the timesteps of the run.")
@@ -192,7 +198,7 @@ def actions_from_rows(rows: Iterable[str]) -> np.ndarray:
     """(steps, sites) int8 from the letters ``#``, ``=`` and ``.``."""
     rows = list(rows)
     width = len(rows[0]) if rows else 0
-    _check_size(len(rows), width)
+    check_size(len(rows), width)
     for step, row in enumerate(rows):
         if len(row) != width:
             raise PolicyError(f"Row {step} has {len(row)} letters, row 0 has {width}; all rows need the same number.")
@@ -203,17 +209,20 @@ def actions_from_rows(rows: Iterable[str]) -> np.ndarray:
 
 
 def _checked_actions(actions: np.ndarray) -> np.ndarray:
-    actions = np.asarray(actions)
+    try:
+        actions = np.asarray(actions)
+    except ValueError:
+        raise PolicyError("Expected a table; its rows have different lengths.") from None
     if actions.ndim != 2:
         raise PolicyError(f"Expected a table of shape (steps, sites), got shape {actions.shape}.")
-    _check_size(*actions.shape)
+    check_size(*actions.shape)
     if actions.dtype.kind not in "iu" or actions.min() < -1 or actions.max() > 1:
         raise PolicyError("Cells must be the integers -1 (skip), 0 (cache) or 1 (compute).")
     return actions.astype(np.int8)
 
 
 def _checked_keep(keep: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    keep = np.asarray(keep, np.float32)
+    keep = np.round(np.asarray(keep, np.float64), 4).astype(np.float32)
     if keep.shape != shape:
         raise PolicyError(f"keep has shape {keep.shape}, the cells {shape}; they must agree.")
     if not (np.isfinite(keep).all() and (keep > 0).all() and (keep <= 1).all()):
@@ -221,7 +230,8 @@ def _checked_keep(keep: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return keep
 
 
-def _check_size(steps: int, sites: int) -> None:
+def check_size(steps: int, sites: int) -> None:
+    """PolicyError unless a table of this size is a policy's; asked before a table is made."""
     if not (1 <= steps <= MAX_STEPS and 1 <= sites <= MAX_SITES and steps * sites <= MAX_CELLS):
         raise PolicyError(
             f"Got {steps} steps x {sites} sites; a policy has 1 to {MAX_STEPS} steps, "
@@ -232,6 +242,13 @@ def _check_size(steps: int, sites: int) -> None:
 def _check_length(what: str, values: tuple, expected: int) -> None:
     if values and len(values) != expected:
         raise PolicyError(f"{len(values)} {what} given for a table with {expected}; give all of them or none.")
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise PolicyError(f"{text[:40]!r} holds half a character (a lone surrogate); write it anew.") from None
 
 
 def _check_cached_cells_have_a_source(actions: np.ndarray) -> None:

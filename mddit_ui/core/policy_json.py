@@ -80,6 +80,10 @@ def loads(text: str | bytes) -> Policy:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise PolicyError(f"In the policy file, {_short(where)}: {first['msg']}.") from None
+    try:
+        json.dumps(file.notes, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise PolicyError("In the policy file, notes: half a character (a lone surrogate); write it anew.") from None
     return Policy(
         actions_from_rows(file.rows),
         sites=tuple(file.sites),
@@ -95,8 +99,9 @@ def load(path: Path) -> Policy:
     try:
         with open(path, "rb") as file:
             return loads(file.read(MAX_BYTES + 1))
-    except OSError as error:
-        raise PolicyError(f"Can't read {path}: {error.strerror}.") from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise PolicyError(f"Can't read {str(path)!r}: {reason}.") from None
 
 
 def save(policy: Policy, path: Path) -> None:

@@ -1,23 +1,26 @@
 """Schedules from the literature, as policies."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from mddit_ui.core.errors import PolicyError
-from mddit_ui.core.policy import Action, Policy
+from mddit_ui.core.policy import Action, Policy, check_size
+
+Sites = int | Sequence[str]  # how many there are, or their names
 
 
-def every(steps: int, sites: int, n: int, **more) -> Policy:
+def every(steps: int, sites: Sites, n: int = 2, **more: Any) -> Policy:
     """FORA (arXiv 2407.01425): all blocks in every n-th step, cached between them."""
     if n < 1:
-        raise PolicyError(f"every(n) needs n >= 1, got {n}.")
-    actions = np.full((steps, sites), Action.CACHE, np.int8)
-    actions[::n] = Action.COMPUTE
-    return Policy(actions, name=more.pop("name", f"every {n}"), **more)
+        raise PolicyError(f"every needs n >= 1, got {n}.")
+    actions, names = _all_compute(steps, sites)
+    actions[np.arange(steps) % n != 0] = Action.CACHE
+    return Policy(actions, sites=names, **{"name": f"every {n}", **more})
 
 
-def bands(steps: int, sites: int, n: int = 2, switch: float = 0.5, share: float = 0.5, **more) -> Policy:
+def bands(steps: int, sites: Sites, n: int = 2, switch: float = 0.5, share: float = 0.5, **more: Any) -> Policy:
     """Delta-DiT (arXiv 2406.01125): rear blocks cached in the early steps (outline), front blocks in the late ones.
 
     Args:
@@ -27,29 +30,33 @@ def bands(steps: int, sites: int, n: int = 2, switch: float = 0.5, share: float 
     """
     if n < 1 or not 0 <= switch <= 1 or not 0 <= share <= 1:
         raise PolicyError(f"bands needs n >= 1 and shares in [0, 1], got n={n}, switch={switch}, share={share}.")
-    actions = np.full((steps, sites), Action.COMPUTE, np.int8)
-    early, cached = round(steps * switch), round(sites * share)
+    actions, names = _all_compute(steps, sites)
+    count = actions.shape[1]
+    early, cached = round(steps * switch), round(count * share)
     step = np.arange(steps)[:, None]
-    site = np.arange(sites)[None, :]
+    site = np.arange(count)[None, :]
     between = step % n != 0
-    actions[between & (step < early) & (site >= sites - cached)] = Action.CACHE
+    actions[between & (step < early) & (site >= count - cached)] = Action.CACHE
     actions[between & (step >= early) & (site < cached)] = Action.CACHE
-    return Policy(actions, name=more.pop("name", f"bands {n}"), **more)
+    return Policy(actions, sites=names, **{"name": f"bands {n}", **more})
 
 
-def skip_cache(steps: int, sites: int, n: int = 2, b: int = 2, full_until: int = 1, **more) -> Policy:
+def skip_cache(steps: int, sites: Sites, n: int = 2, b: int = 2, full_until: int = 1, **more: Any) -> Policy:
     """Skip-Cache (arXiv 2411.17616): between full steps only the ``b`` outer pairs of blocks run, the middle is cached.
 
     Args:
         full_until: this many first steps run in full.
     """
-    if n < 1 or not 0 <= 2 * b <= sites or full_until < 0:
-        raise PolicyError(f"skip_cache needs n >= 1, 2b <= {sites} and full_until >= 0, got n={n}, b={b}.")
-    actions = np.full((steps, sites), Action.COMPUTE, np.int8)
+    actions, names = _all_compute(steps, sites)
+    count = actions.shape[1]
+    if n < 1 or not 0 <= 2 * b <= count or full_until < 0:
+        raise PolicyError(
+            f"skip_cache needs n >= 1, 0 <= 2b <= {count} and full_until >= 0; got {n}, {b}, {full_until}."
+        )
     step = np.arange(steps)
     between = (step >= max(full_until, 1)) & (step % n != 0)
-    actions[np.ix_(between, np.arange(b, sites - b))] = Action.CACHE
-    return Policy(actions, name=more.pop("name", f"skip-cache {n}"), **more)
+    actions[np.ix_(between, np.arange(b, count - b))] = Action.CACHE
+    return Policy(actions, sites=names, **{"name": f"skip-cache {n}", **more})
 
 
 PRESETS: dict[str, Callable[..., Policy]] = {
@@ -58,3 +65,10 @@ PRESETS: dict[str, Callable[..., Policy]] = {
     "bands": bands,
     "skip_cache": skip_cache,
 }
+
+
+def _all_compute(steps: int, sites: Sites) -> tuple[np.ndarray, tuple[str, ...]]:
+    names = () if isinstance(sites, int) else tuple(sites)
+    count = sites if isinstance(sites, int) else len(names)
+    check_size(steps, count)
+    return np.full((steps, count), Action.COMPUTE, np.int8), names
