@@ -1,0 +1,127 @@
+"""The one place with colours: the tokens of the app and of its charts, for light and for dark."""
+
+from typing import Any, NamedTuple
+
+import plotly.graph_objects as go
+
+FONT = 'Inter, "SF Pro Text", "Segoe UI", Roboto, "Helvetica Neue", Arial, "Liberation Sans", sans-serif'
+MONO = 'ui-monospace, "SF Mono", "Cascadia Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace'
+
+
+class Palette(NamedTuple):
+    """Compute is indigo, cache is amber, skip is hollow; all else is ink on paper.
+
+    Indigo and amber differ in hue and in lightness, so they stay apart for every kind of colour vision and in grey.
+    Inks have at least 4.5 : 1 on ``surface`` and on ``page``.
+    """
+
+    page: str
+    surface: str
+    sunken: str  # fields, tracks of bars
+    line: str
+    line_strong: str
+    ink: str
+    ink_soft: str
+    ink_faint: str
+    compute: str
+    compute_ink: str  # the mark on compute, and text on a compute-coloured button
+    compute_soft: str
+    cache: str
+    cache_ink: str
+    skip_line: str
+    skip_ink: str
+    good: str
+    bad: str
+    similarity: tuple[str, ...]  # low to high: warm, since what is similar can be cached
+    macs: tuple[str, ...]  # low to high: indigo, since it counts compute
+
+
+LIGHT = Palette(
+    page="#f6f7f9",
+    surface="#ffffff",
+    sunken="#f0f2f6",
+    line="#e2e6ed",
+    line_strong="#c5ccd8",
+    ink="#161a22",
+    ink_soft="#454d5e",
+    ink_faint="#626b7e",
+    compute="#3849ba",
+    compute_ink="#ffffff",
+    compute_soft="#c3cbf1",
+    cache="#f4bb8b",
+    cache_ink="#8f4a10",
+    skip_line="#c9d0db",
+    skip_ink="#858ea0",
+    good="#1c7048",
+    bad="#b3261e",
+    similarity=("#fbf8f4", "#f8dcc0", "#f0b07a", "#c9752f", "#7a3d0d"),
+    macs=("#f4f5fb", "#c3cbf1", "#8c9ae0", "#5466cc", "#2a3796"),
+)
+
+DARK = Palette(
+    page="#0e1116",
+    surface="#161a21",
+    sunken="#1e232c",
+    line="#2a303b",
+    line_strong="#424a59",
+    ink="#eceff4",
+    ink_soft="#b7bfcc",
+    ink_faint="#929bab",
+    compute="#6578ea",
+    compute_ink="#ffffff",
+    compute_soft="#39447f",
+    cache="#efb27c",
+    cache_ink="#5f2f08",
+    skip_line="#3a4250",
+    skip_ink="#7a8496",
+    good="#5cc493",
+    bad="#ff8f85",
+    similarity=("#1b1e24", "#47321f", "#8a5626", "#d18a49", "#fbd9b4"),
+    macs=("#1a1d27", "#2e3768", "#4a59ad", "#7a8bf0", "#ccd3fb"),
+)
+
+
+def palette(dark: bool) -> Palette:
+    return DARK if dark else LIGHT
+
+
+def scale(colours: tuple[str, ...]) -> list[list[Any]]:
+    """A Plotly colour scale that runs evenly through ``colours``."""
+    last = len(colours) - 1
+    return [[index / last, colour] for index, colour in enumerate(colours)]
+
+
+def figure(dark: bool, **layout: Any) -> go.Figure:
+    """An empty figure in the style of the app; the surface shows through, titles belong to the page."""
+    colours = palette(dark)
+    axis = {
+        "gridcolor": colours.line,
+        "linecolor": colours.line_strong,
+        "zeroline": False,
+        "ticks": "outside",
+        "ticklen": 4,
+        "tickcolor": colours.line_strong,
+        "automargin": True,
+        "title": {"standoff": 10, "font": {"size": 12.5, "color": colours.ink_soft}},
+    }
+    return go.Figure(
+        layout={
+            "template": None,
+            "font": {"family": FONT, "size": 12, "color": colours.ink_soft},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "margin": {"l": 8, "r": 12, "t": 12, "b": 8},
+            "height": 300,
+            "xaxis": axis,
+            "yaxis": axis,
+            "hoverlabel": {
+                "bgcolor": colours.surface,
+                "bordercolor": colours.line_strong,
+                "font": {"family": FONT, "size": 12, "color": colours.ink},
+            },
+            "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 12}},
+            "colorway": [colours.compute, colours.cache],
+            "uirevision": "kept",
+            **layout,
+        }
+    )

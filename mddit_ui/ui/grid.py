@@ -1,0 +1,132 @@
+"""The policy grid: a canvas in the browser, a checked ``Policy`` in Python."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from mddit_ui.core.cost import MacTable
+from mddit_ui.core.errors import MdditError, PolicyError
+from mddit_ui.core.policy import Policy
+from mddit_ui.core.policy_json import FORMAT, loads
+from mddit_ui.ui.errors import as_toast
+
+STATIC = Path(__file__).parent / "static"
+_HTML = (STATIC / "grid.html").read_text()
+_CSS = (STATIC / "grid.css").read_text()
+_JS = "\n".join((STATIC / name).read_text() for name in ("policy.js", "grid_draw.js", "grid.js", "grid_events.js"))
+_LIVE_JS = (STATIC / "live.js").read_text()
+_SENT_BACK = ("name", "model", "sites", "timesteps", "rows")
+
+
+@dataclass(frozen=True, eq=False)
+class GridView:
+    """A policy and what is shown about it.
+
+    Args:
+        table: its MACs; ``None`` counts all blocks alike.
+        residual_bytes: size of one stored residual.
+        similarity: (steps, sites) cosine with the step before, NaN where there is none.
+        job: id of the search that a live grid follows.
+    """
+
+    policy: Policy
+    table: MacTable | None = None
+    residual_bytes: int = 0
+    similarity: np.ndarray | None = None
+    hint: str = ""
+    job: str = ""
+
+
+class PolicyGrid(gr.HTML):
+    """Paint a policy: handlers get a ``Policy`` and return a ``GridView``; ``input`` fires once a gesture."""
+
+    def __init__(
+        self, value: Any = None, *, readonly: bool = False, poll: Callable[..., Any] | None = None, **more: Any
+    ):
+        self.readonly = readonly
+        for name, template in (("html_template", _HTML), ("css_template", _CSS)):
+            more.setdefault(name, template)
+        more.setdefault("js_on_load", _JS + (_LIVE_JS if poll else ""))
+        more.setdefault("apply_default_css", False)
+        if poll:
+            more.setdefault("server_functions", [poll])
+        super().__init__(value, **more)
+
+    def postprocess(self, value: GridView | Policy | None) -> dict[str, Any] | None:  # type: ignore[override]
+        """The plain values that the browser draws from."""
+        if value is None:
+            return None
+        view = GridView(value) if isinstance(value, Policy) else value
+        return {**as_content(view), "readonly": self.readonly}
+
+    def preprocess(self, payload: Any) -> Policy | None:  # type: ignore[override]
+        """What the browser sent, checked like a policy file."""
+        try:
+            return policy_of(payload)
+        except MdditError as error:
+            raise as_toast(error) from None
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "object", "description": "A policy file: format, rows of '#', '=' and '.', sites, name."}
+
+    def example_payload(self) -> Any:
+        return {"rows": ["##", "#="]}
+
+    def example_value(self) -> Any:
+        return None
+
+
+def policy_of(payload: Any) -> Policy | None:
+    """The policy in what a browser sent; unknown keys are only for drawing and are left out.
+
+    Raises:
+        PolicyError: anything that a policy file may not hold either.
+    """
+    if payload is None:
+        return None
+    if not isinstance(payload, dict) or not isinstance(payload.get("rows"), list):
+        raise PolicyError("The grid sent something that is not a policy; reload the page.")
+    content = {key: payload[key] for key in _SENT_BACK if key in payload}
+    try:
+        text = json.dumps({"format": FORMAT, **content})
+    except (TypeError, ValueError, RecursionError):
+        raise PolicyError("The grid sent something that is not a policy; reload the page.") from None
+    return loads(text)
+
+
+def as_content(view: GridView) -> dict[str, Any]:
+    """A view as plain JSON values."""
+    policy, table = view.policy, view.table
+    if table is not None and len(table.sites) != policy.actions.shape[1]:
+        raise PolicyError(f"The policy has {policy.actions.shape[1]} blocks, the model {len(table.sites)}.")
+    sites = policy.sites or (table.sites if table else ())
+    similar = view.similarity
+    return {
+        "rows": list(policy.rows),
+        "name": policy.name,
+        "model": policy.model,
+        "sites": list(sites),
+        "timesteps": list(policy.timesteps),
+        "labels": short_labels(sites) if sites else [str(site) for site in range(policy.actions.shape[1])],
+        "site_macs": table.site_macs.tolist() if table else None,
+        "rest_macs": table.rest_macs if table else 0,
+        "residual_bytes": view.residual_bytes,
+        "similarity": None if similar is None else np.where(np.isnan(similar), None, similar.round(4)).tolist(),
+        "hint": view.hint,
+        "job": view.job,
+    }
+
+
+def short_labels(sites: Sequence[str]) -> list[str]:
+    """Site names without what all of them share: ``transformer_blocks.3.attn1`` becomes ``3 attn1``."""
+    parts = [site.split(".") for site in sites]
+    if len({tuple(part[:-1]) for part in parts}) == 1 and len(sites) > 1:
+        return [part[-1] for part in parts]
+    if len({part[0] for part in parts}) == 1 and all(len(part) > 1 for part in parts):
+        return [" ".join(part[1:]) for part in parts]
+    return [f"{'single ' if part[0].startswith('single') else ''}{' '.join(part[1:]) or part[0]}" for part in parts]

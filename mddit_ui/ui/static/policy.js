@@ -1,0 +1,84 @@
+// The arithmetic of a policy in the browser, so that numbers follow the brush; Python stays the authority.
+const SKIP = -1, CACHE = 0, COMPUTE = 1;
+const ACTION_OF = {"#": COMPUTE, "=": CACHE, ".": SKIP};
+const LETTER_OF = {"1": "#", "0": "=", "-1": "."};
+const ACTION_NAME = {"1": "computed", "0": "cached", "-1": "skipped"};
+
+function tableFromRows(rows) {
+  const steps = rows.length, sites = rows[0].length;
+  const cells = new Int8Array(steps * sites);
+  rows.forEach((row, step) => { for (let site = 0; site < sites; site++) cells[step * sites + site] = ACTION_OF[row[site]]; });
+  return {steps, sites, cells};
+}
+
+function rowsFromTable({steps, sites, cells}) {
+  return Array.from({length: steps}, (_, step) =>
+    Array.from(cells.subarray(step * sites, (step + 1) * sites), (cell) => LETTER_OF[cell]).join(""));
+}
+
+// A cached cell with nothing computed before it becomes computed, as core.policy.repair does. Returns the changed cells.
+function repairTable({steps, sites, cells}) {
+  const changed = [];
+  for (let site = 0; site < sites; site++) {
+    for (let step = 0; step < steps; step++) {
+      const at = step * sites + site;
+      if (cells[at] === COMPUTE) break;
+      if (cells[at] === CACHE) { cells[at] = COMPUTE; changed.push(at); break; }
+    }
+  }
+  return changed;
+}
+
+// Steps since the residual of a cached cell was computed; 0 elsewhere.
+function agesOf({steps, sites, cells}) {
+  const ages = new Int16Array(steps * sites);
+  for (let site = 0; site < sites; site++) {
+    let last = -1;
+    for (let step = 0; step < steps; step++) {
+      const at = step * sites + site;
+      if (cells[at] === COMPUTE) last = step;
+      else if (cells[at] === CACHE) ages[at] = step - last;
+    }
+  }
+  return ages;
+}
+
+// Most residuals held at one time: stored at a compute that a later cache of the column uses, freed after the last use.
+function peakResiduals({steps, sites, cells}) {
+  const delta = new Int32Array(steps + 1);
+  for (let site = 0; site < sites; site++) {
+    let from = -1, until = -1;
+    const close = () => { if (until >= 0) { delta[from] += 1; delta[until + 1] -= 1; } };
+    for (let step = 0; step < steps; step++) {
+      const cell = cells[step * sites + site];
+      if (cell === COMPUTE) { close(); from = step; until = -1; }
+      else if (cell === CACHE) until = step;
+    }
+    close();
+  }
+  let held = 0, peak = 0;
+  for (let step = 0; step < steps; step++) { held += delta[step]; peak = Math.max(peak, held); }
+  return peak;
+}
+
+// Counts and MACs; without a MAC table every block costs one and the rest nothing.
+function tallyOf({steps, sites, cells}, siteMacs, restMacs) {
+  const counts = {"1": 0, "0": 0, "-1": 0};
+  const byStep = new Float64Array(steps).fill(restMacs), bySite = new Float64Array(sites);
+  for (let step = 0; step < steps; step++) {
+    for (let site = 0; site < sites; site++) {
+      const cell = cells[step * sites + site];
+      counts[cell] += 1;
+      if (cell === COMPUTE) { byStep[step] += siteMacs[site]; bySite[site] += siteMacs[site]; }
+    }
+  }
+  const stepFull = restMacs + siteMacs.reduce((sum, macs) => sum + macs, 0);
+  const macs = byStep.reduce((sum, value) => sum + value, 0);
+  return {counts, byStep, bySite, stepFull, macs, full: steps * stepFull, share: macs / (steps * stepFull)};
+}
+
+function withUnit(value, unit) {
+  const scales = [[1e15, "P"], [1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
+  for (const [size, prefix] of scales) if (value >= size) return (value / size).toPrecision(3) + " " + prefix + unit;
+  return Math.round(value) + " " + unit;
+}
