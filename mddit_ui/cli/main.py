@@ -1,0 +1,47 @@
+"""The command line: ``mddit <verb>``."""
+
+import os
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+
+from mddit_ui import __version__
+from mddit_ui.cli import evaluate, generate, models, policies, search
+from mddit_ui.cli.verb import add_verbs
+from mddit_ui.core.errors import MdditError
+
+VERBS = {
+    "models": models.VERB,
+    "policies": policies.VERB,
+    "generate": generate.VERB,
+    "evaluate": evaluate.VERB,
+    "search": search.VERB,
+}
+
+EPILOG = "Exit codes: 0 done, 1 it can't be done (one line on stderr says why), 2 wrong usage, 130 interrupted."
+
+
+def parser() -> ArgumentParser:
+    """All verbs and their options."""
+    top = ArgumentParser("mddit", description="Depth schedules for diffusion transformers.", epilog=EPILOG)
+    top.add_argument("--version", action="version", version=f"mddit {__version__}")
+    add_verbs(top, VERBS)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    args = parser().parse_args(argv)
+    try:
+        args.run(args)
+        sys.stdout.flush()
+    except MdditError as error:
+        print(f"mddit: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("mddit: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0

@@ -1,0 +1,116 @@
+"""The options that verbs share, and the values that they stand for."""
+
+import argparse
+import json
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import get_args
+
+from mddit_ui.core.errors import ConfigError
+from mddit_ui.core.paths import PROMPTS
+from mddit_ui.core.policy import Policy
+from mddit_ui.core.records import GenerationConfig, ModelSpec, SchedulerName
+from mddit_ui.store import library
+
+DEFAULT_MODEL = "scenes-pixart"
+MAX_PROMPT_FILE = 4_000_000
+
+
+def add_json(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON value instead of text")
+
+
+def add_run(parser: ArgumentParser) -> None:
+    """Model, policy and sampler of a run."""
+    parser.add_argument("--model", help=f"id, hub id or folder (default: the policy's, else {DEFAULT_MODEL})")
+    parser.add_argument("--policy", default="full", help="a file, the id of a saved policy, or full (default)")
+    parser.add_argument("--resample", action="store_true", help="fit the policy to another number of steps")
+    parser.add_argument("--steps", type=int, help="inference steps (default: the policy's, else the model's)")
+    add_sampler(parser)
+
+
+def add_sampler(parser: ArgumentParser) -> None:
+    parser.add_argument("--guidance", type=float, help="guidance scale (default: the model's)")
+    parser.add_argument("--scheduler", choices=get_args(SchedulerName), default="default")
+    parser.add_argument("--seed", type=int, default=0, help="of the first image; the next ones count up (default 0)")
+
+
+def add_prompt_set(parser: ArgumentParser, images: int) -> None:
+    parser.add_argument(
+        "--prompts",
+        default="search",
+        metavar="SET",
+        help="search or holdout (the sets that come along), a JSON list, or a text file with a prompt a line",
+    )
+    parser.add_argument("--images", type=int, default=images, help=f"use the first so many prompts (default {images})")
+
+
+def positive(text: str) -> int:
+    """An argparse type: a whole number above 0."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+    return int(text)
+
+
+def read_policy(name: str) -> Policy | None:
+    """A file or a saved policy; ``None`` for full depth."""
+    if name == "full":
+        return None
+    if name.endswith(".json") or Path(name).is_file():
+        return Policy.load(name)
+    return library.load(name)
+
+
+def read_prompts(name: str, count: int) -> tuple[str, ...]:
+    """The first ``count`` prompts of a set."""
+    path = PROMPTS / f"{name}.json" if name in ("search", "holdout") else Path(name)
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MAX_PROMPT_FILE + 1)
+        found = json.loads(text) if path.suffix == ".json" else [line for line in text.splitlines() if line.strip()]
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"Can't read prompts from {name!r}: {error}.") from None
+    if len(text) > MAX_PROMPT_FILE:
+        raise ConfigError(f"{name!r} is larger than {MAX_PROMPT_FILE:,} characters; give a smaller set of prompts.")
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise ConfigError(f"Expected a JSON list of strings in {name!r}.")
+    if not 1 <= count <= len(found):
+        raise ConfigError(f"{name!r} has {len(found)} prompts; ask for 1 to {len(found)} images, not {count}.")
+    return tuple(found[:count])
+
+
+def run_of(args: Namespace) -> tuple[ModelSpec, Policy | None]:
+    """The model and the policy that the options of ``add_run`` name; the policy may still need ``fitted``."""
+    from mddit_ui.service import catalog
+
+    policy = read_policy(args.policy)
+    spec = catalog.get_model(args.model or (policy.model if policy else "") or DEFAULT_MODEL)
+    if args.steps is None:
+        args.steps = policy.steps if policy and not args.resample else spec.steps
+    return spec, policy
+
+
+def fitted(policy: Policy | None, spec: ModelSpec, args: Namespace) -> Policy | None:
+    """The policy on the timesteps of this run, if ``--resample`` asks for it."""
+    if policy is None or not args.resample:
+        return policy
+    from mddit_ui.service import catalog
+
+    return policy.resample(timesteps=catalog.describe(spec.id, args.steps, args.scheduler).timesteps)
+
+
+def config_of(
+    args: Namespace, spec: ModelSpec, prompts: tuple[str, ...], classes: tuple[int, ...] = ()
+) -> GenerationConfig:
+    """The request; image i has the seed ``--seed`` + i."""
+    count = len(prompts) or len(classes)
+    return GenerationConfig(
+        prompts=prompts,
+        classes=classes,
+        seeds=tuple(range(args.seed, args.seed + max(count, 1))),
+        steps=args.steps,
+        guidance_scale=spec.guidance_scale if args.guidance is None else args.guidance,
+        scheduler=args.scheduler,
+        height=spec.height,
+        width=spec.width,
+    )
