@@ -212,16 +212,18 @@ class Calibration:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        arrays = {name: np.array(content[name], np.float64) for name in _CALIBRATION_ARRAYS}
-        names = {name: tuple(content[name]) for name in ("sites", "timesteps", "prompts")}
-        return cls(model=content["model"], **names, **arrays)
+        values: dict[str, Any] = {name: np.array(content[name], np.float64) for name in _CALIBRATION_ARRAYS}
+        values |= {name: tuple(content[name]) for name in ("sites", "timesteps", "prompts")}
+        return cls(model=content["model"], **values)
 
 
 _CALIBRATION_ARRAYS = ("step_similarity", "site_similarity", "residual_change", "residual_size")
 
 
 def _nested(array: np.ndarray) -> list:
-    return np.where(np.isnan(array), None, np.round(array, 6)).tolist()
+    rounded = np.round(array, 6).astype(object)
+    rounded[np.isnan(array)] = None
+    return rounded.tolist()
 
 
 def _config_error(record: str, error: ValidationError) -> ConfigError:
