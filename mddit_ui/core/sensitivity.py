@@ -1,0 +1,76 @@
+"""What caching or skipping each cell is predicted to cost in quality, from one calibration run."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mddit_ui.core.errors import PolicyError
+from mddit_ui.core.policy import Action, ages
+from mddit_ui.core.records import Calibration
+
+
+@dataclass(frozen=True, eq=False)
+class Sensitivity:
+    """Squared error that a cell puts into the stream of its block, relative to the size of that stream.
+
+    A cached residual drifts with its age, so the error of a CACHE cell never falls with age; that makes the predicted
+    error of a policy fall, or stay, whenever one more cell is computed.
+
+    Args:
+        cached: (ages, steps, sites) error of a residual that is ``a + 1`` steps old.
+        skipped: (steps, sites) error of leaving the block out.
+    """
+
+    cached: np.ndarray
+    skipped: np.ndarray
+    _lookup: np.ndarray = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        cached = np.array(self.cached, np.float64)
+        skipped = np.array(self.skipped, np.float64)
+        if cached.ndim != 3 or cached.shape[1:] != skipped.shape:
+            raise PolicyError(f"Expected (ages, steps, sites) and (steps, sites), got {cached.shape}, {skipped.shape}.")
+        if not (np.isfinite(cached).all() and np.isfinite(skipped).all()):
+            raise PolicyError("Predicted errors must be finite numbers.")
+        cached = np.maximum.accumulate(cached, axis=0)
+        # (ages + 2, steps, sites): row 0 compute, rows 1.. cached at that age, the last row skip
+        lookup = np.concatenate([np.zeros_like(skipped)[None], cached, skipped[None]]).astype(np.float32)
+        arrays: dict[str, np.ndarray] = {"cached": cached, "skipped": skipped, "_lookup": lookup}
+        for name, array in arrays.items():
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+
+    @classmethod
+    def from_calibration(cls, calibration: Calibration) -> "Sensitivity":
+        """From the measured changes; ages that were not measured go on growing as the last measured one did."""
+        size = np.nan_to_num(calibration.residual_size)  # (steps, sites)
+        change = np.asarray(calibration.residual_change, float)  # (ages, steps, sites), NaN before the first step
+        measured, steps, _ = change.shape
+        known = np.nan_to_num(change)
+        grown = [known[min(age, measured) - 1] * max(age / measured, 1) for age in range(1, max(steps, 2))]
+        return cls((np.stack(grown) * size) ** 2, size**2)
+
+    @property
+    def steps(self) -> int:
+        return self.skipped.shape[0]
+
+    def cells(self, actions: np.ndarray) -> np.ndarray:
+        """(..., steps, sites) predicted error of each cell; 0 where it is computed.
+
+        Raises:
+            PolicyError: a table of another shape.
+        """
+        actions = np.asarray(actions)
+        if actions.shape[-2:] != self.skipped.shape:
+            raise PolicyError(
+                f"The calibration is for {self.skipped.shape} cells, the policy has {actions.shape[-2:]}."
+            )
+        rows = np.minimum(ages(actions), len(self.cached)).astype(np.int32)
+        rows[actions == Action.SKIP] = len(self.cached) + 1
+        rows *= self.skipped.size
+        rows += np.arange(self.skipped.size, dtype=np.int32).reshape(self.skipped.shape)
+        return self._lookup.ravel()[rows]
+
+    def total(self, actions: np.ndarray) -> np.ndarray:
+        """(...) predicted error of whole policies."""
+        return self.cells(actions).sum((-2, -1), dtype=np.float64)

@@ -1,0 +1,89 @@
+"""From a real vector to a policy: a smooth field over the grid, round a starting policy, then the budget."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mddit_ui.core.policy import Action, Policy
+from mddit_ui.search.space import Space, ranks
+
+SKIP_MODES = 3  # the field that turns cache cells into skip cells has 3 x 3 cosines
+SKIP_AT = 1.0  # ... and does so above this
+
+
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """``decode(x)`` is a policy of the space for every x; ``decode(0)`` is the start.
+
+    Score of a cell = +1 or -1 as the start has it, + what the calibration says, + sum of x_i basis_i. Whole rows can
+    move with one number (refreshing many blocks in one step beats the same number scattered), columns likewise.
+
+    Args:
+        start: a policy of the space.
+        basis: (dimension, steps, sites) fields of what is computed; see ``rows_and_columns``, ``cosines``.
+        importance: (steps, sites) of what computing a cell is worth, any unit; ``None`` when unknown.
+        prior: how far the importance moves the scores; below 1 the start stays the start.
+    """
+
+    space: Space
+    start: Policy
+    basis: np.ndarray
+    importance: np.ndarray | None = None
+    prior: float = 0.6
+    _base: np.ndarray = field(init=False, repr=False)
+    _skip_base: np.ndarray = field(init=False, repr=False)
+    _skip_basis: np.ndarray = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        computed = np.where(self.start.actions == Action.COMPUTE, 1.0, -1.0)
+        if self.importance is not None:
+            computed = computed + 2 * self.prior * ranks(self.importance)
+        skipped = np.where(self.start.actions == Action.SKIP, 2 * SKIP_AT, 0.0)
+        object.__setattr__(self, "_base", computed)
+        object.__setattr__(self, "_skip_base", skipped)
+        object.__setattr__(self, "_skip_basis", cosines(*self.space.shape, SKIP_MODES, constant=True))
+
+    @property
+    def dimension(self) -> int:
+        return len(self.basis) + len(self._skip_basis)
+
+    def decode(self, x: np.ndarray) -> Policy:
+        """The policy of vector x (dimension,)."""
+        x = np.asarray(x, float)
+        scores = self._base + np.tensordot(x[: len(self.basis)], self.basis, 1)
+        skip = self._skip_base + np.tensordot(x[len(self.basis) :], self._skip_basis, 1)
+        return self.space.policy(scores, skip > SKIP_AT)
+
+
+def rows_and_columns(steps: int, sites: int) -> np.ndarray:
+    """(steps + sites, steps, sites): one field a row, one a column."""
+    rows = np.eye(steps)[:, :, None] * np.ones((1, 1, sites))
+    columns = np.eye(sites)[:, None, :] * np.ones((1, steps, 1))
+    return np.concatenate([rows, columns])
+
+
+def cosines(steps: int, sites: int, modes: int, *, constant: bool = False, mixed_only: bool = False) -> np.ndarray:
+    """(n, steps, sites): the lowest ``modes`` x ``modes`` cosines over the grid, together of mean square 1.
+
+    Args:
+        constant: with the constant field (it would not change which cells come first).
+        mixed_only: without those that vary along one axis alone.
+    """
+    along = [np.cos(np.pi * k * (np.arange(steps) + 0.5) / steps) for k in range(min(modes, steps))]
+    across = [np.cos(np.pi * k * (np.arange(sites) + 0.5) / sites) for k in range(min(modes, sites))]
+    fields = [
+        np.outer(a, b)
+        for u, a in enumerate(along)
+        for v, b in enumerate(across)
+        if (u or v or constant) and ((u and v) or not mixed_only)
+    ]
+    if not fields:
+        return np.zeros((0, steps, sites))
+    stack = np.stack(fields)
+    stack /= np.sqrt((stack**2).mean((1, 2), keepdims=True))
+    return stack / np.sqrt(len(stack))
+
+
+def rows_columns_and_cosines(steps: int, sites: int, modes: int = 4) -> np.ndarray:
+    """Rows, columns, and the cosines that vary along both."""
+    return np.concatenate([rows_and_columns(steps, sites), cosines(steps, sites, modes, mixed_only=True)])

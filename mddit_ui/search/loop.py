@@ -1,0 +1,134 @@
+"""The loop: ask, decode, evaluate, tell. Everything it needs is given to it; what it was told before it remembers."""
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from mddit_ui.core.policy import Policy
+from mddit_ui.core.records import Score
+from mddit_ui.search.encoding import Encoding
+from mddit_ui.search.optimizers import Optimizer
+
+STALE_GENERATIONS = 50  # generations without a policy that is new
+BLIND_GENERATIONS = 3  # generations without a finite value
+
+
+class Evaluator(Protocol):
+    """Scores policies, all on the same prompts and seeds."""
+
+    def __call__(self, policies: Sequence[Policy]) -> list[Score]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """One evaluated policy; ``objective`` is NaN when its pictures were not finite."""
+
+    number: int
+    generation: int
+    policy: Policy
+    score: Score
+    objective: float
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A search, complete. The policies that it asks for are a function of this and of the scores alone.
+
+    Args:
+        starts: evaluated first, as generation 0; the search goes on round the best of them.
+        encode: from the best start to the encoding; optimizer: from its dimension to the optimizer.
+        evaluations: how many policies are evaluated in all, the starts included.
+    """
+
+    starts: Sequence[Policy]
+    encode: Callable[[Policy], Encoding]
+    optimizer: Callable[[int], Optimizer]
+    evaluate: Evaluator
+    objective: Callable[[Score], float]
+    evaluations: int
+
+
+def search(
+    task: Task,
+    *,
+    known: Iterable[Evaluation] = (),
+    on_evaluation: Callable[[Evaluation], None] = lambda evaluation: None,
+    on_generation: Callable[[int, str], None] = lambda generation, population: None,
+    go_on: Callable[[], bool] = lambda: True,
+) -> str:
+    """Run a task, or take it up again, until it is finished or told to stop; returns why it ended, for people.
+
+    Args:
+        known: what was evaluated before. No policy is evaluated twice, so a task that is run again with its own
+            evaluations asks, is told what it was told then, and goes on exactly where it was.
+        on_evaluation: called for each new evaluation, before the next one starts.
+        on_generation: called with the number of a generation and a hash of what was asked for, before it is told.
+        go_on: asked before each evaluation; False ends the search there and returns an empty reason.
+    """
+    memory = {evaluation.policy.digest: evaluation for evaluation in known}
+
+    def evaluated(policy: Policy, generation: int) -> Evaluation:
+        if policy.digest not in memory:
+            if len(memory) >= task.evaluations:
+                raise _Stopped("All evaluations are done.")
+            if not go_on():
+                raise _Stopped("")
+            began = time.perf_counter()
+            (score,) = task.evaluate([policy])
+            seconds = time.perf_counter() - began
+            new = Evaluation(len(memory) + 1, generation, policy, score, task.objective(score), seconds)
+            on_evaluation(new)
+            memory[policy.digest] = new
+        return memory[policy.digest]
+
+    try:
+        starts = [evaluated(policy, 0) for policy in task.starts]
+        best = min(starts, key=lambda start: math.inf if math.isnan(start.objective) else -start.objective)
+        return _generations(task, task.encode(best.policy), evaluated, on_generation, starts)
+    except _Stopped as stopped:
+        return stopped.reason
+
+
+class _Stopped(Exception):
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
+def _generations(
+    task: Task,
+    encoding: Encoding,
+    evaluated: Callable[[Policy, int], Evaluation],
+    on_generation: Callable[[int, str], None],
+    starts: Sequence[Evaluation],
+) -> str:
+    optimizer = task.optimizer(encoding.dimension)
+    worst = max((-start.objective for start in starts if math.isfinite(start.objective)), default=0.0)
+    generation = stale = blind = 0
+    while not optimizer.done:
+        generation += 1
+        vectors = optimizer.ask()
+        population = [evaluated(encoding.decode(vector), generation) for vector in vectors]
+        on_generation(generation, fingerprint(vectors))
+        values = [-each.objective for each in population]  # lower is better
+        worst = max([worst, *filter(math.isfinite, values)])
+        optimizer.tell([worst if math.isnan(value) else value for value in values])
+
+        # "New" means: evaluated for this generation, be it now or before the search was taken up again.
+        stale = 0 if any(each.generation == generation for each in population) else stale + 1
+        blind = blind + 1 if np.isnan(values).all() else 0
+        if stale >= STALE_GENERATIONS:
+            return f"The last {stale} generations held no new policy."
+        if blind >= BLIND_GENERATIONS:
+            return f"No policy of the last {blind} generations gave finite pictures."
+    return "The optimiser has converged."
+
+
+def fingerprint(vectors: Sequence[np.ndarray]) -> str:
+    """SHA-256 of the exact numbers of a generation."""
+    return hashlib.sha256(np.ascontiguousarray(vectors, np.float64).tobytes()).hexdigest()

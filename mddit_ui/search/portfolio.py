@@ -1,0 +1,175 @@
+"""Where to start: schedules that are good before anything was searched, all at the budget."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from mddit_ui.core import presets
+from mddit_ui.core.policy import Action, Policy
+from mddit_ui.core.sensitivity import Sensitivity
+from mddit_ui.search.space import Space
+
+BENDS = (0.7, 1.0, 1.4)  # step times ~ t^bend: below 1 more computed steps late, above 1 early
+STEP_SHARES = (1.0, 0.85, 0.7, 0.5)  # of the budget for whole steps, the rest for single cells
+
+
+def portfolio(space: Space, sensitivity: Sensitivity | None = None) -> list[Policy]:
+    """Different starting policies, the most promising kinds first.
+
+    Without a calibration: evenly and unevenly spaced whole steps, bands, Skip-Cache. With one: dynamic programming over
+    whole steps, over cells, and mixtures of both.
+    """
+    importance = None if sensitivity is None else _importance(sensitivity)
+    tables: list[tuple[str, np.ndarray]] = []
+    if sensitivity is not None:
+        tables += [(f"steps {share:g} + cells", _mixed(space, sensitivity, share)) for share in STEP_SHARES]
+        tables += [("cells", _cells(space, sensitivity, np.zeros(space.shape, bool)))]
+    tables += [(f"steps ~ t^{bend:g}", _spaced(space, bend)) for bend in BENDS]
+    tables += [("warm-up, then even", _warm_up(space)), ("bands", _bands(space)), ("skip-cache", _skip_cache(space))]
+    policies = [space.nearest(actions, importance, name=name) for name, actions in tables]
+    return list(dict.fromkeys(policies))
+
+
+def baselines(space: Space) -> list[Policy]:
+    """What a search has to beat: every n-th step, bands and Skip-Cache, as published, nearest to the budget.
+
+    They are not cut to the budget: what a policy can't save makes "every 2" cost a little more than one half.
+    """
+    steps, sites = space.shape
+    n = max(round(1 / space.budget), 1)
+    made = [
+        presets.every(steps, sites, n),
+        _closest(space, _all_bands(space)),
+        _closest(space, _all_skip_caches(space)),
+    ]
+    return list(dict.fromkeys(made))
+
+
+def best_steps(sensitivity: Sensitivity, count: int) -> np.ndarray:
+    """(count,) steps to compute in full so that the predicted error is least; step 0 is always one of them.
+
+    Dynamic programming: an edge k -> m costs the errors of the steps between, served by the residuals of step k.
+    """
+    steps = sensitivity.steps
+    by_age = sensitivity.cached.sum(2)  # (ages, steps)
+    edge = np.full((steps, steps + 1), np.inf)
+    for k in range(steps):
+        served = by_age[np.arange(steps - 1 - k).clip(max=len(by_age) - 1), np.arange(k + 1, steps)]
+        edge[k, k + 1 :] = np.concatenate([[0.0], np.cumsum(served)])
+    count = min(max(count, 1), steps)
+    cost = edge.copy()[:, steps]  # of everything after step k when it is the last computed one
+    following = np.full((count, steps), steps)
+    for left in range(1, count):
+        through = edge[:, :steps] + cost[None, :]
+        following[left] = through.argmin(1)
+        cost = through.min(1)
+    chosen, k = [0], 0
+    for left in range(count - 1, 0, -1):
+        k = int(following[left, k])
+        chosen.append(k)
+    return np.array(chosen)
+
+
+def best_cells(sensitivity: Sensitivity, price: np.ndarray) -> np.ndarray:
+    """(steps, sites) bool: what to compute in each column so that predicted error + price of the cells is least.
+
+    Args:
+        price: (steps, sites) of computing a cell, in units of error; step 0 is computed at any price.
+    """
+    steps, sites = sensitivity.skipped.shape
+    cached = sensitivity.cached
+    best = np.zeros((steps + 1, sites))  # cost of the steps from k on when k is computed, without k's own price
+    following = np.full((steps, sites), steps)
+    for k in range(steps - 1, -1, -1):
+        reach = np.arange(steps - 1 - k)
+        served = cached[reach.clip(max=len(cached) - 1), reach + k + 1]  # (steps - 1 - k, sites)
+        until = np.concatenate([np.zeros((1, sites)), np.cumsum(served, axis=0)])  # next compute at k + 1 ... steps
+        after = best[k + 1 :] + np.concatenate([price[k + 1 :], np.zeros((1, sites))])
+        options = until + after
+        following[k] = options.argmin(0) + k + 1
+        best[k] = options.min(0)
+    computed = np.zeros((steps, sites), bool)
+    at = np.zeros(sites, int)
+    while (inside := at < steps).any():
+        computed[at[inside], np.flatnonzero(inside)] = True
+        at[inside] = following[at[inside], np.flatnonzero(inside)]
+    return computed
+
+
+def _importance(sensitivity: Sensitivity) -> np.ndarray:
+    """(steps, sites) what one more step of age costs, on a logarithmic scale."""
+    return np.log(sensitivity.cached[0] + 1e-12)
+
+
+def _mixed(space: Space, sensitivity: Sensitivity, share: float) -> np.ndarray:
+    """Whole steps for a share of the budget, single cells for the rest."""
+    whole = np.zeros(space.shape, bool)
+    whole[best_steps(sensitivity, int(_full_steps(space) * share))] = True
+    return _cells(space, sensitivity, whole)
+
+
+def _cells(space: Space, sensitivity: Sensitivity, given: np.ndarray) -> np.ndarray:
+    """The given cells and the best others; the price per MAC is found by bisection so that the budget is just spent."""
+    macs = np.broadcast_to(space.table.site_macs, space.shape) / space.table.site_macs.sum()
+    low, high = -30.0, 30.0
+    for _ in range(30):
+        middle = (low + high) / 2
+        computed = given | best_cells(sensitivity, np.where(given, 0.0, macs * np.exp(middle)))
+        low, high = (low, middle) if space.table.budget(computed) <= space.budget else (middle, high)
+    return _actions(given | best_cells(sensitivity, np.where(given, 0.0, macs * np.exp(low))))
+
+
+def _full_steps(space: Space) -> int:
+    """How many whole steps the budget pays for."""
+    rest = space.table.rest_macs * space.steps
+    share = (space.budget * space.table.full(space.steps) - rest) / (space.table.full(space.steps) - rest)
+    return min(max(round(share * space.steps), 1), space.steps)
+
+
+def _spaced(space: Space, bend: float, first: int = 0) -> np.ndarray:
+    """Whole steps at ``bend``-ed distances, the first ``first`` of them in a row."""
+    count = _full_steps(space)
+    first = min(first, count)
+    where = np.linspace(0, 1, count - first, endpoint=False) ** bend * (space.steps - first) + first
+    rows = {*range(first), *np.floor(where).astype(int).tolist()}
+    missing = [step for step in range(space.steps) if step not in rows]
+    rows.update(missing[: count - len(rows)])
+    return _whole(space, sorted(rows))
+
+
+def _warm_up(space: Space) -> np.ndarray:
+    return _spaced(space, 1.0, first=max(2, _full_steps(space) // 3))
+
+
+def _whole(space: Space, rows: Iterable[int]) -> np.ndarray:
+    computed = np.zeros(space.shape, bool)
+    computed[[0, *rows]] = True
+    return _actions(computed)
+
+
+def _actions(computed: np.ndarray) -> np.ndarray:
+    return np.where(computed, Action.COMPUTE, Action.CACHE).astype(np.int8)
+
+
+def _bands(space: Space) -> np.ndarray:
+    return _closest(space, _all_bands(space)).actions
+
+
+def _skip_cache(space: Space) -> np.ndarray:
+    return _closest(space, _all_skip_caches(space)).actions
+
+
+def _all_bands(space: Space) -> list[Policy]:
+    shares = (0.25, 0.5, 0.75, 1.0)
+    return [presets.bands(*space.shape, n=n, share=share) for n in (2, 3, 4, 6) for share in shares]
+
+
+def _all_skip_caches(space: Space) -> list[Policy]:
+    steps, sites = space.shape
+    return [presets.skip_cache(steps, sites, n=n, b=b) for n in (2, 3, 4, 6, 10) for b in range(1, sites // 2)] or [
+        presets.every(steps, sites, 2)
+    ]
+
+
+def _closest(space: Space, policies: list[Policy]) -> Policy:
+    return min(policies, key=lambda policy: abs(space.table.budget(policy.actions) - space.budget))

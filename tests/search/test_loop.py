@@ -1,0 +1,166 @@
+"""The loop: a function of its task and of the scores; resumes exactly; never evaluates twice."""
+
+import math
+
+import numpy as np
+import pytest
+
+from mddit_ui.core.records import Score
+from mddit_ui.core.sensitivity import Sensitivity
+from mddit_ui.search.encoding import Encoding, rows_and_columns
+from mddit_ui.search.loop import BLIND_GENERATIONS, STALE_GENERATIONS, Task, search
+from mddit_ui.search.objective import Objective
+from mddit_ui.search.optimizers import OPTIMIZERS, CmaEs
+from mddit_ui.search.portfolio import portfolio
+from mddit_ui.search.space import Space
+from tests.search.toy import ToyEvaluator, ToyModel
+
+
+def make_task(evaluate=None, *, evaluations=60, seed=1, sigma=0.6, optimizer=CmaEs, model=None):
+    model = model or ToyModel()
+    space = Space(model.table, model.steps, 0.5)
+    known = Sensitivity.from_calibration(model.calibration())
+    return Task(
+        starts=portfolio(space, known),
+        encode=lambda start: Encoding(space, start, rows_and_columns(*space.shape)),
+        optimizer=lambda dimension: optimizer(dimension, seed=seed, sigma=sigma, population=8),
+        evaluate=evaluate or ToyEvaluator(model),
+        objective=Objective(),
+        evaluations=evaluations,
+    )
+
+
+class Log:
+    """What a run of the loop said."""
+
+    def __init__(self, stop_after=math.inf):
+        self.evaluations, self.populations, self.stop_after = [], [], stop_after
+
+    def run(self, task, known=()):
+        self.reason = search(
+            task,
+            known=known,
+            on_evaluation=self.evaluations.append,
+            on_generation=lambda generation, population: self.populations.append((generation, population)),
+            go_on=lambda: len(self.evaluations) < self.stop_after,
+        )
+        return self
+
+    @property
+    def trajectory(self):
+        return [(each.number, each.generation, each.policy.digest, each.objective.hex()) for each in self.evaluations]
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    return Log().run(make_task())
+
+
+def test_it_evaluates_what_was_asked_and_no_policy_twice(undisturbed):
+    assert undisturbed.reason == "All evaluations are done."
+    assert [each.number for each in undisturbed.evaluations] == list(range(1, 61))
+    assert len({each.policy.digest for each in undisturbed.evaluations}) == 60
+    assert [number for number, _ in undisturbed.populations] == list(range(1, len(undisturbed.populations) + 1))
+
+
+def test_every_policy_meets_the_budget(undisturbed):
+    table = ToyModel().table
+    budgets = [table.budget(each.policy.actions) for each in undisturbed.evaluations]
+    assert 0.5 - table.site_macs.max() / table.full(20) < min(budgets) <= max(budgets) <= 0.5
+
+
+def test_it_finds_better_policies_than_it_started_from(undisturbed):
+    starts = [each.objective for each in undisturbed.evaluations if each.generation == 0]
+    assert max(each.objective for each in undisturbed.evaluations) > max(starts) + 0.2
+
+
+def test_the_same_task_is_the_same_trajectory(undisturbed):
+    again = Log().run(make_task())
+    assert (again.trajectory, again.populations) == (undisturbed.trajectory, undisturbed.populations)
+    assert Log().run(make_task(seed=2)).trajectory != undisturbed.trajectory
+
+
+@pytest.mark.parametrize("cut", [0, 1, 5, 11, 12, 19, 20, 33, 47, 59, 60])
+def test_resume_is_exact_wherever_it_was_cut(undisturbed, cut):
+    first = Log(stop_after=cut).run(make_task())
+    assert first.reason == ("" if cut < 60 else undisturbed.reason)
+    evaluate = ToyEvaluator(ToyModel())
+    second = Log().run(make_task(evaluate), known=first.evaluations)
+    assert first.trajectory + second.trajectory == undisturbed.trajectory
+    assert second.populations == undisturbed.populations  # all are asked again, bit for bit
+    assert evaluate.calls == [each.policy.digest for each in undisturbed.evaluations[cut:]]
+
+
+def test_resume_again_and_again(undisturbed):
+    known = []
+    while len(known) < 60:
+        known += Log(stop_after=7).run(make_task(), known=known).evaluations
+    assert [each.policy.digest for each in known] == [each.policy.digest for each in undisturbed.evaluations]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_two_searches_at_once_are_as_each_alone(optimizer):
+    """One search runs inside the evaluations of the other."""
+    alone = [Log().run(make_task(seed=seed, evaluations=30, optimizer=optimizer)) for seed in (1, 2)]
+    known, toy = [], ToyEvaluator(ToyModel())
+
+    def evaluate(policies):
+        known.extend(Log(1).run(make_task(seed=2, evaluations=30, optimizer=optimizer), known=known).evaluations)
+        return toy(policies)
+
+    outer = Log().run(make_task(evaluate, seed=1, evaluations=30, optimizer=optimizer))
+    assert outer.trajectory == alone[0].trajectory
+    assert [each.policy.digest for each in known] == [each.policy.digest for each in alone[1].evaluations]
+
+
+class SometimesNan(ToyEvaluator):
+    """Pictures that are not finite, for a share of the policies."""
+
+    share = 0.3
+
+    def score(self, policy):
+        score = super().score(policy)
+        return Score() if int(policy.digest[:4], 16) < self.share * 0x10000 else score
+
+
+def test_nan_is_flagged_and_survived():
+    task = make_task(SometimesNan(ToyModel()))
+    log = Log().run(task)
+    broken = [math.isnan(each.objective) for each in log.evaluations]
+    assert broken == [int(each.policy.digest[:4], 16) < 0.3 * 0x10000 for each in log.evaluations]
+    assert 0 < sum(broken) < 60
+    for cut in (15, 30, 41):
+        first = Log(stop_after=cut).run(make_task(SometimesNan(ToyModel())))
+        second = Log().run(make_task(SometimesNan(ToyModel())), known=first.evaluations)
+        assert first.trajectory + second.trajectory == log.trajectory
+
+
+def test_only_nan_ends_the_search_with_a_reason():
+    evaluate = SometimesNan(ToyModel())
+    evaluate.share = 1.0
+    log = Log().run(make_task(evaluate, evaluations=500))
+    assert "finite" in log.reason
+    assert len(log.populations) == BLIND_GENERATIONS
+
+
+def test_a_search_with_nothing_new_ends():
+    task = make_task(ToyEvaluator(ToyModel()), sigma=1e-6, optimizer=OPTIMIZERS["random"])
+    log = Log().run(task)
+    assert f"last {STALE_GENERATIONS} generations" in log.reason
+    assert len(log.evaluations) <= len(task.starts) + 8
+
+
+def test_an_error_of_the_evaluator_reaches_the_caller():
+    def broken(policies):
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        search(make_task(broken))
+
+
+def test_the_toy_is_a_real_evaluator():
+    model = ToyModel()
+    evaluate = ToyEvaluator(model)
+    full, half = evaluate([Space(model.table, 20, budget).policy(np.ones((20, 8))) for budget in (1.0, 0.5)])
+    assert full.latent_error == 0.0
+    assert half.latent_error > 0.01

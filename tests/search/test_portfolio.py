@@ -1,0 +1,86 @@
+"""Starting policies: of the space, and best in what they claim to be best in."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from mddit_ui.core.cost import MacTable
+from mddit_ui.core.presets import every
+from mddit_ui.core.sensitivity import Sensitivity
+from mddit_ui.search.portfolio import baselines, best_cells, best_steps, portfolio
+from mddit_ui.search.space import Space
+from tests.search.toy import ToyModel
+
+
+def sensitivity(steps, sites, ages=3, seed=0):
+    random = np.random.default_rng(seed)
+    cached = random.uniform(0.1, 1, (ages, steps, sites)).cumsum(0)
+    return Sensitivity(cached, np.full((steps, sites), 9.0))
+
+
+def whole_steps(steps, sites, rows):
+    actions = np.zeros((steps, sites), np.int8)
+    actions[list(rows)] = 1
+    return actions
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 7])
+def test_best_steps_are_the_best_of_all_choices(seed, count):
+    predicted = sensitivity(7, 3, seed=seed)
+    every_choice = [(0, *more) for more in combinations(range(1, 7), count - 1)]
+    least = min(predicted.total(whole_steps(7, 3, rows)) for rows in every_choice)
+    chosen = best_steps(predicted, count)
+    assert len(chosen) == count
+    assert predicted.total(whole_steps(7, 3, chosen)) == pytest.approx(least)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_best_cells_are_the_best_of_all_choices(seed):
+    predicted = sensitivity(6, 2, seed=seed)
+    price = np.random.default_rng(seed).uniform(0, 2, (6, 2))
+
+    def cost(computed):
+        return predicted.cells(computed.astype(np.int8)).sum(0) + (price * computed)[1:].sum(0)
+
+    choices = [(0, *more) for count in range(6) for more in combinations(range(1, 6), count)]
+    tables = [whole_steps(6, 2, rows).astype(bool) for rows in choices]
+    least = np.min([cost(table) for table in tables], axis=0)
+    np.testing.assert_allclose(cost(best_cells(predicted, price)), least, rtol=1e-6)
+
+
+@pytest.mark.parametrize("budget", [0.1, 0.25, 0.5, 0.8, 1.0])
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_all_starts_are_of_the_space_and_differ(budget, calibrated):
+    model = ToyModel()
+    space = Space(model.table, model.steps, budget)
+    known = Sensitivity.from_calibration(model.calibration()) if calibrated else None
+    starts = portfolio(space, known)
+    assert len(starts) >= (1 if budget == 1 else 4 if calibrated else 2)
+    assert len({start.digest for start in starts}) == len(starts)
+    for start in starts:
+        assert space.nearest(start.actions) == start
+        assert start.sites == model.table.sites
+
+
+def test_calibrated_starts_are_predicted_better_than_even_ones():
+    model = ToyModel()
+    known = Sensitivity.from_calibration(model.calibration())
+    space = Space(model.table, model.steps, 0.4)
+    by_name = {start.name: float(known.total(start.actions)) for start in portfolio(space, known)}
+    assert by_name["cells"] == min(by_name.values())
+    assert by_name["steps 1 + cells"] < by_name["steps ~ t^1"]
+
+
+@pytest.mark.parametrize(("steps", "sites"), [(2, 1), (2, 3), (5, 1), (1, 4)])
+def test_small_spaces_have_starts_too(steps, sites):
+    space = Space(MacTable(tuple(map(str, range(sites))), np.ones(sites), 0.1), steps, 0.6)
+    assert portfolio(space)
+    assert baselines(space)
+
+
+def test_baselines_are_the_published_schedules():
+    names = [each.name for each in baselines(Space(ToyModel().table, 20, 0.5))]
+    assert names[0] == "every 2"
+    assert baselines(Space(ToyModel().table, 20, 0.34))[0] == every(20, 8, 3)
