@@ -15,16 +15,17 @@ help: ## show this list
 
 setup: $(STAMP) ## make .venv and install the project with its development tools
 
-# Once, and again whenever pyproject.toml changes. uv is much faster than pip; pip does the same where uv is not to be had.
-$(STAMP): pyproject.toml
+# Once, and again whenever a version changes. requirements.txt holds the versions that the tests were run with.
+# uv is much faster than pip; pip does the same where uv is not to be had.
+$(STAMP): pyproject.toml requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet uv || true
 	@echo "Installing into $(VENV); the first time takes a few minutes."
 	@if $(BIN)/python -m uv --version >/dev/null 2>&1; \
-	  then $(BIN)/python -m uv pip install --python $(BIN)/python --editable '.[dev]'; \
-	  else $(BIN)/python -m pip install --editable '.[dev]'; fi
+	  then $(BIN)/python -m uv pip install --python $(BIN)/python -c requirements.txt -e '.[dev]'; \
+	  else $(BIN)/python -m pip install -c requirements.txt -e '.[dev]'; fi
 	@touch $@
 
 app: $(STAMP) ## start the app on http://127.0.0.1:7860 (another port: PORT=7861)
