@@ -113,8 +113,9 @@ def _generations(
     while not optimizer.done:
         generation += 1
         vectors = optimizer.ask()
-        population = [evaluated(encoding.decode(vector), generation) for vector in vectors]
-        on_generation(generation, fingerprint(vectors))
+        policies = [encoding.decode(vector) for vector in vectors]
+        population = [evaluated(policy, generation) for policy in policies]
+        on_generation(generation, fingerprint(vectors, policies))
         values = [-each.objective for each in population]  # lower is better
         worst = max([worst, *filter(math.isfinite, values)])
         optimizer.tell([worst if math.isnan(value) else value for value in values])
@@ -129,6 +130,8 @@ def _generations(
     return "The optimiser has converged."
 
 
-def fingerprint(vectors: Sequence[np.ndarray]) -> str:
-    """SHA-256 of the exact numbers of a generation."""
-    return hashlib.sha256(np.ascontiguousarray(vectors, np.float64).tobytes()).hexdigest()
+def fingerprint(vectors: Sequence[np.ndarray], policies: Sequence[Policy]) -> str:
+    """SHA-256 of the exact numbers of a generation and of what they were decoded to."""
+    hashed = hashlib.sha256(np.ascontiguousarray(vectors, np.float64).tobytes())
+    hashed.update("".join(policy.digest for policy in policies).encode())
+    return hashed.hexdigest()

@@ -17,6 +17,7 @@ def searches_and_evaluations(connection: sqlite3.Connection) -> None:
             reference TEXT,
             baselines TEXT NOT NULL DEFAULT '{}',
             finalists TEXT NOT NULL DEFAULT '{}',
+            calibration TEXT,
             worker_pid INTEGER,
             worker_started TEXT,
             heartbeat REAL

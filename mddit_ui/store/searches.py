@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mddit_ui.core.errors import StoreError
-from mddit_ui.core.records import Score, SearchConfig
+from mddit_ui.core.records import Calibration, Score, SearchConfig
 from mddit_ui.store.db import Database
 
 State = Literal["queued", "running", "paused", "stopped", "done", "failed"]
@@ -69,11 +69,12 @@ class SearchRow:
 
 def create(db: Database, config: SearchConfig, *, locked: tuple[str, ...] | None = None) -> str:
     """A new search, queued; returns its id."""
-    search = uuid.uuid4().hex
+    search, now = uuid.uuid4().hex, time.time()
     with db.write() as connection:
         connection.execute(
-            "INSERT INTO searches (id, created, state, wanted, config, locked) VALUES (?, ?, 'queued', 'run', ?, ?)",
-            (search, time.time(), json.dumps(config.to_dict()), json.dumps(locked) if locked else None),
+            "INSERT INTO searches (id, created, heartbeat, state, wanted, config, locked) "
+            "VALUES (?, ?, ?, 'queued', 'run', ?, ?)",
+            (search, now, now, json.dumps(config.to_dict()), json.dumps(locked) if locked else None),
         )
     return search
 
@@ -135,11 +136,21 @@ def release(db: Database, search: str, pid: int, state: State, error: str = "") 
 
 def set_state(db: Database, search: str, state: State, *, only_if: tuple[State, ...], error: str = "") -> bool:
     """Change the state if it is one of ``only_if``; says whether it did."""
-    marks = ", ".join("?" * len(only_if))
     with db.write() as connection:
         done = connection.execute(
-            f"UPDATE searches SET state = ?, error = ? WHERE id = ? AND state IN ({marks})",  # noqa: S608
-            (state, error, search, *only_if),
+            "UPDATE searches SET state = ?, error = ? WHERE id = ? AND state IN (SELECT value FROM json_each(?))",
+            (state, error, search, json.dumps(only_if)),
+        )
+    return done.rowcount > 0
+
+
+def queue(db: Database, search: str, *, only_if: tuple[State, ...]) -> bool:
+    """Put an ended search back among those that want a worker; False when its state is not one of ``only_if``."""
+    with db.write() as connection:
+        done = connection.execute(
+            "UPDATE searches SET state = 'queued', wanted = 'run', error = '', heartbeat = ?, worker_pid = NULL, "
+            "worker_started = NULL WHERE id = ? AND state IN (SELECT value FROM json_each(?))",
+            (time.time(), search, json.dumps(only_if)),
         )
     return done.rowcount > 0
 
@@ -216,6 +227,20 @@ def set_reference(
             "UPDATE searches SET reference = ?, baselines = ? WHERE id = ?",
             (json.dumps(reference.to_dict()), json.dumps(content), search),
         )
+
+
+def keep_calibration(db: Database, search: str, calibration: Calibration | None) -> Calibration | None:
+    """The calibration that the search started with: the given one the first time, the recorded one ever after.
+
+    It comes back as it was written (six decimals), also the first time: a resumed search starts from the same numbers.
+    """
+    with db.write() as connection:
+        connection.execute(
+            "UPDATE searches SET calibration = ? WHERE id = ? AND calibration IS NULL",
+            (json.dumps(calibration.to_dict() if calibration else None), search),
+        )
+    content = json.loads(db.rows("SELECT calibration FROM searches WHERE id = ?", (search,))[0]["calibration"])
+    return Calibration.from_dict(content) if content else None
 
 
 def set_finalists(db: Database, search: str, finalists: Mapping[str, Score]) -> None:

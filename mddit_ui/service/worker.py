@@ -1,0 +1,262 @@
+"""The process of one search: ``python -m mddit_ui.service.worker <id>``. SIGTERM pauses it."""
+
+import logging
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mddit_ui.core.errors import Cancelled, MdditError, SearchError
+from mddit_ui.core.policy import Policy
+from mddit_ui.core.records import Calibration, GenerationConfig, Score, SearchConfig
+from mddit_ui.core.sensitivity import Sensitivity
+from mddit_ui.search.loop import Evaluation, Evaluator, search
+from mddit_ui.search.portfolio import baselines
+from mddit_ui.search.recipe import FINALISTS, make_task
+from mddit_ui.search.space import Space, locked_from_rows
+from mddit_ui.service.processes import alive, started
+from mddit_ui.store import searches as store
+from mddit_ui.store.db import Database, open_db
+from mddit_ui.store.searches import EvaluationRow, SearchRow, State
+
+LEAST_FREE_BYTES = 200_000_000
+BACKUP_SECONDS = 600
+FRESH_SEEDS = 2**40  # added to the seeds of a search, they judge its finalists
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What a search needs from the model.
+
+    Args:
+        space: what may be asked for; evaluate: scores it; reference: full depth, likewise.
+        fresh: makes an evaluator, and the score of full depth, for other seeds.
+    """
+
+    space: Space
+    evaluate: Evaluator
+    reference: Score
+    fresh: Callable[[], tuple[Evaluator, Score]]
+
+
+@dataclass(frozen=True)
+class Model:
+    """The two doors to the model, so that the same worker runs a toy: space and evaluators, and the calibration."""
+
+    prepare: Callable[[SearchConfig, tuple[str, ...] | None], Prepared]
+    calibrate: Callable[[SearchConfig], Calibration | None]
+
+
+class _Ended(Exception):
+    def __init__(self, state: State, error: str = "") -> None:
+        self.state: State = state
+        self.error = error
+
+
+class _Shift:
+    """One process at one search: its lease, its ear for what people want, its care for the disk."""
+
+    def __init__(self, db: Database, search_id: str) -> None:
+        self.db, self.id, self.pid = db, search_id, os.getpid()
+        self.terminated = False
+        self.backed_up = time.monotonic()
+
+    def check(self) -> None:
+        """Called between two pieces of work. Raises ``_Ended`` when this process should go."""
+        wanted = store.beat(self.db, self.id, self.pid)
+        if wanted == "stop":
+            raise _Ended("stopped")
+        if wanted == "pause" or self.terminated:
+            raise _Ended("paused")
+        if shutil.disk_usage(self.db.path.parent).free < LEAST_FREE_BYTES:
+            raise _Ended("paused", "The disk is nearly full; make room, then press Resume.")
+        if time.monotonic() - self.backed_up > BACKUP_SECONDS:
+            self.db.backup()
+            self.backed_up = time.monotonic()
+
+    def terminate(self, *_: object) -> None:
+        self.terminated = True
+
+
+def run(search_id: str, model: Model) -> int:
+    """Work on a search until it is finished, paused, stopped or fails; returns the exit status."""
+    db = open_db()
+    shift = _Shift(db, search_id)
+    signal.signal(signal.SIGTERM, shift.terminate)
+    if not store.claim(db, search_id, shift.pid, started(shift.pid), alive=alive):
+        _log.warning("Another process runs this search.")
+        return 3
+    try:
+        state, error = _work(shift, model)
+    except _Ended as ended:
+        state, error = ended.state, ended.error
+    except Cancelled:
+        state, error = "paused", ""
+    except MdditError as failure:
+        state, error = "failed", str(failure)
+    except Exception as failure:
+        _log.exception("The search failed.")
+        state, error = "failed", f"{type(failure).__name__}: {str(failure)[:300] or 'see the log'}"
+    store.release(db, search_id, shift.pid, state, error)
+    db.backup()
+    return 1 if state == "failed" else 0
+
+
+def _work(shift: _Shift, model: Model) -> tuple[State, str]:
+    db, row = shift.db, store.get(shift.db, shift.id)
+    shift.check()
+    if not store.set_state(db, row.id, "running", only_if=("queued", "running")):
+        raise _Ended(row.state, row.error)
+    prepared = model.prepare(row.config, row.locked)
+    shift.check()
+    _measure_baselines(shift, prepared, row)
+
+    calibration = store.keep_calibration(db, row.id, None if row.done else model.calibrate(row.config))
+    shift.check()
+    sensitivity = None if calibration is None else Sensitivity.from_calibration(calibration)
+    task = make_task(prepared.space, row.config, prepared.evaluate, sensitivity)
+    known = [_evaluation(each, prepared.space) for each in store.evaluations(db, row.id)]
+
+    def keep(evaluation: Evaluation) -> None:
+        known.append(evaluation)
+        store.add_evaluation(db, row.id, _evaluation_row(evaluation, prepared.space))
+
+    def go_on() -> bool:
+        shift.check()
+        return True
+
+    reason = search(
+        task,
+        known=tuple(known),
+        on_evaluation=keep,
+        on_generation=lambda generation, population: store.end_generation(db, row.id, generation, population),
+        go_on=go_on,
+    )
+    if all(each.objective != each.objective for each in known):
+        return "failed", reason
+    _judge_again(shift, prepared, row, known, task.objective)
+    return "done", "" if len(known) >= row.config.evaluations else reason
+
+
+def _measure_baselines(shift: _Shift, prepared: Prepared, row: SearchRow) -> None:
+    """Full depth and the well-known schedules, each kept as soon as it is known."""
+    measured = {name: (row.baseline_budgets[name], score) for name, score in row.baselines.items()}
+    store.set_reference(shift.db, row.id, prepared.reference, measured)
+    for policy in baselines(prepared.space):
+        if policy.name not in measured:
+            shift.check()
+            (score,) = prepared.evaluate([policy])
+            measured[policy.name] = (prepared.space.table.budget(policy.actions), score)
+            store.set_reference(shift.db, row.id, prepared.reference, measured)
+
+
+def _judge_again(
+    shift: _Shift,
+    prepared: Prepared,
+    row: SearchRow,
+    known: list[Evaluation],
+    objective: Callable[[Score], float],
+) -> None:
+    """The best of many is partly lucky: the finalists are scored on fresh seeds, and both results choose the best."""
+    finite = [each for each in known if each.objective == each.objective]
+    finalists = sorted(finite, key=lambda each: -each.objective)[:FINALISTS]
+    evaluate, full = prepared.fresh()
+    scores: dict[int, Score] = {}
+    for each in finalists:
+        shift.check()
+        (scores[each.number],) = evaluate([each.policy])
+    rivals: dict[str, Score] = {}
+    for policy in baselines(prepared.space)[:1]:
+        shift.check()
+        (rivals[policy.name],) = evaluate([policy])
+
+    def together(each: Evaluation) -> float:
+        again = objective(scores[each.number])
+        return each.objective + again if again == again else -float("inf")
+
+    ranked = sorted(finalists, key=lambda each: -together(each))
+    named = {str(each.number): scores[each.number] for each in ranked}
+    store.set_finalists(shift.db, row.id, {**named, **rivals, "full": full})
+
+
+def _evaluation_row(evaluation: Evaluation, space: Space) -> EvaluationRow:
+    return EvaluationRow(
+        number=evaluation.number,
+        generation=evaluation.generation,
+        policy_rows=evaluation.policy.rows,
+        digest=evaluation.policy.digest,
+        budget=space.table.budget(evaluation.policy.actions),
+        score=evaluation.score,
+        objective=evaluation.objective,
+        seconds=evaluation.seconds,
+    )
+
+
+def _evaluation(row: EvaluationRow, space: Space) -> Evaluation:
+    policy = Policy.from_rows(row.policy_rows, sites=space.table.sites, timesteps=space.timesteps, model=space.model)
+    return Evaluation(row.number, row.generation, policy, row.score, row.objective, row.seconds)
+
+
+def _generation_config(config: SearchConfig, shift_seeds: int = 0) -> GenerationConfig:
+    from mddit_ui.service import catalog
+
+    spec = catalog.get_model(config.model)
+    if spec.conditioning != "prompt":
+        raise SearchError(f"{spec.id} takes classes; a search needs a model that takes prompts.")
+    return GenerationConfig(
+        prompts=config.prompts,
+        seeds=tuple((seed + shift_seeds) % 2**63 for seed in config.image_seeds),
+        steps=config.steps,
+        guidance_scale=config.guidance_scale,
+        scheduler=config.scheduler,
+        height=spec.height,
+        width=spec.width,
+    )
+
+
+def _prepare(config: SearchConfig, locked: tuple[str, ...] | None) -> Prepared:
+    from mddit_ui.service import catalog, evaluate
+
+    view = catalog.describe(config.model, config.steps, config.scheduler)
+    space = Space(
+        view.mac_table,
+        len(view.timesteps),
+        config.budget,
+        timesteps=view.timesteps,
+        model=config.model,
+        locked=None if locked is None else locked_from_rows(locked),
+    )
+    evaluator = evaluate.make_evaluator(config.model, _generation_config(config))
+
+    def fresh() -> tuple[Evaluator, Score]:
+        again = evaluate.make_evaluator(config.model, _generation_config(config, FRESH_SEEDS))
+        return again, again.reference_score
+
+    return Prepared(space, evaluator, evaluator.reference_score, fresh)
+
+
+def _calibrate(config: SearchConfig) -> Calibration:
+    from mddit_ui.service.calibrate import calibrate
+
+    return calibrate(config.model, _generation_config(config))
+
+
+MODEL = Model(_prepare, _calibrate)
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1:
+        print("Usage: python -m mddit_ui.service.worker <id of a search>", file=sys.stderr)
+        return 2
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    os.nice(5)  # the screen comes first
+    return run(arguments[0], MODEL)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
