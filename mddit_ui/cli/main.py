@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from mddit_ui import __version__
 from mddit_ui.cli import evaluate, generate, models, policies, search
-from mddit_ui.cli.verb import add_verbs
+from mddit_ui.cli.output import plain
+from mddit_ui.cli.verb import Verb, add_verbs
 from mddit_ui.core.errors import MdditError
 
 VERBS = {
@@ -21,22 +22,22 @@ VERBS = {
 EPILOG = "Exit codes: 0 done, 1 it can't be done (one line on stderr says why), 2 wrong usage, 130 interrupted."
 
 
-def parser() -> ArgumentParser:
+def parser(verbs: dict[str, Verb] = VERBS) -> ArgumentParser:
     """All verbs and their options."""
     top = ArgumentParser("mddit", description="Depth schedules for diffusion transformers.", epilog=EPILOG)
     top.add_argument("--version", action="version", version=f"mddit {__version__}")
-    add_verbs(top, VERBS)
+    add_verbs(top, verbs)
     return top
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, verbs: dict[str, Verb] = VERBS) -> int:
     """Run one command; the exit code."""
-    args = parser().parse_args(argv)
+    args = parser(verbs).parse_args(argv)
     try:
         args.run(args)
         sys.stdout.flush()
     except MdditError as error:
-        print(f"mddit: {error}", file=sys.stderr)
+        print(f"mddit: {plain(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("mddit: interrupted", file=sys.stderr)
