@@ -6,7 +6,7 @@ give shading and highlight. Sprites are made once and kept, so that a picture is
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -76,7 +76,7 @@ def _spot(thing: Thing, shift: np.ndarray) -> tuple[slice, slice, tuple[slice, s
     return target[0], target[1], (source[0], source[1])
 
 
-@lru_cache(maxsize=None)
+@cache
 def _ground(name: str) -> np.ndarray:
     """An empty ground, (128, 128, 3) float32 of 0..255: lit from the upper left, darker towards the far corner."""
     y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32) / (SIZE - 1)
@@ -84,7 +84,7 @@ def _ground(name: str) -> np.ndarray:
     return np.clip(light[..., None] * np.asarray(GROUND_PALETTE[name], np.float32), 0, 255)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _sprite(shape: str, size: str, scale: int) -> tuple[np.ndarray, ...]:
     """Shadow, coverage, tint and gloss of a shape, each (64, 64, 1) float32; colour comes later."""
     radius = RADIUS[size] * SCALES[scale]
@@ -103,7 +103,7 @@ def _sprite(shape: str, size: str, scale: int) -> tuple[np.ndarray, ...]:
     normal = np.stack([-slope_x, -slope_y, np.ones_like(height)], -1)
     normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
     lamp = LIGHT / np.linalg.norm(LIGHT)
-    halfway = lamp + (0, 0, 1)
+    halfway = lamp + np.array([0, 0, 1])
     lambert = np.clip(normal @ lamp, 0, 1)
     shine = np.clip(normal @ (halfway / np.linalg.norm(halfway)), 0, 1) ** 22
 

@@ -1,0 +1,78 @@
+"""The model cards: what a folder of weights is, what it was trained on, and its measured figures."""
+
+from __future__ import annotations
+
+HEADER = """---
+license: apache-2.0
+library_name: {library}
+tags: [{tags}]
+---
+
+"""
+
+PIXART = """# scenes-pixart
+
+A small text-to-image model that diffusers loads like any PixArt-alpha checkpoint:
+
+```python
+from diffusers import PixArtAlphaPipeline
+
+pipe = PixArtAlphaPipeline.from_pretrained("assets/models/scenes-pixart")
+image = pipe(
+    "a large red heart at the top left and a small blue ring in the center on a teal background",
+    num_inference_steps=20, guidance_scale=4.5, clean_caption=False, use_resolution_binning=False,
+).images[0]
+```
+
+It exists so that depth schedules can be painted, run and searched for on a laptop. Its world is small and fully
+known: one to three shaded things (6 shapes, 8 colours, 2 sizes, 9 places) on one of 6 grounds, 128 x 128 pixels. It
+knows the words of its caption grammar (`grammar.json`) and no others; it is no use for anything else.
+
+- transformer: `PixArtTransformer2DModel`, 14 blocks of width 192, 8.7 M parameters, 64 tokens, v-prediction
+- text encoder: `T5EncoderModel`, 3 layers of width 128, over a vocabulary of 37 words
+- VAE: `AutoencoderKL`, 8 x smaller, 4 latent channels, 0.9 M parameters
+- trained from scratch on two CPU cores by `mddit_ui.train` on rendered scenes, no photographs and no people
+
+## Figures
+
+{figures}
+
+Scenes are held out by a hash of their caption: no training stream contains them. "Hard negatives" are captions that are
+wrong in exactly one attribute. Made with `python -m mddit_ui.train.report --cards`.
+"""
+
+CLIP = """# scenes-clip
+
+A small CLIP that judges pictures of scenes, trained through open_clip and loaded by it:
+
+```python
+import open_clip
+
+model, _, preprocess = open_clip.create_model_and_transforms("local-dir:assets/models/scenes-clip")
+tokenizer = open_clip.get_tokenizer("local-dir:assets/models/scenes-clip")
+```
+
+It knows captions like "a large red heart at the top left and a small blue ring in the center on a teal background"
+and tells them from captions that are wrong in one attribute. It is the CLIP score of the other scenes models, and
+nothing else.
+
+- picture: a ResNet of four stages, text: a transformer of 3 layers of width 128, embedding: 256
+- trained from scratch on two CPU cores by `mddit_ui.train` on rendered scenes, no photographs and no people
+
+## Figures
+
+{figures}
+
+Scenes are held out by a hash of their caption: no training stream contains them. Made with
+`python -m mddit_ui.train.report --cards`.
+"""
+
+
+def pixart_card(lines: list[str]) -> str:
+    header = HEADER.format(library="diffusers", tags="text-to-image, pixart")
+    return header + PIXART.format(figures="\n".join(f"- {line}" for line in lines))
+
+
+def clip_card(lines: list[str]) -> str:
+    header = HEADER.format(library="open_clip", tags="clip, zero-shot-image-classification")
+    return header + CLIP.format(figures="\n".join(f"- {line}" for line in lines if line.startswith("CLIP")))

@@ -1,0 +1,96 @@
+"""Puts a trained text-to-image model into the folder that PixArtAlphaPipeline loads, and what the app reads."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, PixArtAlphaPipeline, PixArtTransformer2DModel
+from transformers import T5EncoderModel
+
+from mddit_ui.train.captions import ATTRIBUTES, GROUNDS, TEMPLATE, heldout_scenes, known_words
+from mddit_ui.train.loop import replaced_folder
+from mddit_ui.train.words import t5_tokenizer
+
+SHARD = "8MB"  # every file stays below 10 MB
+STEPS = 20
+GUIDANCE = 4.5
+SIZE = 128
+
+# Linear betas as in PixArt-alpha. The terminal signal is 0.6 % of the latent: no need to rescale it to nothing.
+NOISE = {"num_train_timesteps": 1000, "beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02}
+PREDICTION = "v_prediction"
+
+FACTS = {
+    "id": "scenes-pixart",
+    "family": "pixart",
+    "conditioning": "prompt",
+    "steps": STEPS,
+    "guidance_scale": GUIDANCE,
+    "height": SIZE,
+    "width": SIZE,
+    "licence": "apache-2.0",
+    "title": "Scenes (PixArt)",
+    "description": "A small PixArt-alpha transformer, 14 blocks of width 192, trained on rendered scenes of shaded "
+    "things. It knows the words of its caption grammar and no others.",
+    "call": {"clean_caption": False, "use_resolution_binning": False},
+}
+
+
+def scheduler() -> DPMSolverMultistepScheduler:
+    return DPMSolverMultistepScheduler(**NOISE, prediction_type=PREDICTION, timestep_spacing="trailing")
+
+
+def pipeline(transformer: PixArtTransformer2DModel, encoder: T5EncoderModel, vae: AutoencoderKL) -> PixArtAlphaPipeline:
+    pipe = PixArtAlphaPipeline(t5_tokenizer(), encoder, vae, transformer, scheduler())
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def generate(pipe: PixArtAlphaPipeline, captions: list[str], seed: int, batch: int = 16, **overrides) -> torch.Tensor:
+    """One picture a caption, (b, 3, 128, 128) float32 in -1..1; picture i has the seed `seed + i`."""
+    call = {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE, "height": SIZE, "width": SIZE, **FACTS["call"]}
+    pictures = []
+    for start in range(0, len(captions), batch):
+        part = captions[start : start + batch]
+        noise = [torch.Generator().manual_seed(seed + start + index) for index in range(len(part))]
+        made = pipe(part, generator=noise, output_type="pt", **{**call, **overrides}).images
+        pictures.append(made.float().cpu() * 2 - 1)
+    return torch.cat(pictures)
+
+
+def sheet(pictures: torch.Tensor, columns: int = 8) -> np.ndarray:
+    """Pictures (b, 3, h, w) in -1..1 laid out in rows, (rows h, columns w, 3) uint8; b a multiple of columns."""
+    b, c, h, w = pictures.shape
+    grid = pictures.view(b // columns, columns, c, h, w).permute(0, 3, 1, 4, 2).reshape(-1, columns * w, c)
+    return ((grid + 1) * 127.5).round().clamp(0, 255).byte().numpy()
+
+
+def grammar() -> dict:
+    """The caption grammar as data, for the app, which knows nothing of training."""
+    scenes = heldout_scenes(np.random.default_rng(7), 16)
+    return {
+        "template": TEMPLATE,
+        "attributes": {**{name: list(words) for name, words in ATTRIBUTES.items()}, "ground": list(GROUNDS)},
+        "things": {"fewest": 1, "most": 3, "joined_by": " and "},
+        "words": known_words(),
+        "examples": [scene.caption() for scene in scenes],
+    }
+
+
+def publish(pipe: PixArtAlphaPipeline, target: Path) -> None:
+    """Write all of the folder, float16 but for the text encoder; a report's card and samples stay."""
+    kept = {name: (target / name).read_bytes() for name in ("README.md", "samples.png") if (target / name).exists()}
+    with replaced_folder(target) as fresh:
+        # Asked for no dtype, diffusers loads float32 and transformers what is stored: a float16 encoder would not fit.
+        half = {name: copy.deepcopy(getattr(pipe, name)).half() for name in ("transformer", "vae")}
+        encoder = copy.deepcopy(pipe.text_encoder).float()
+        made = PixArtAlphaPipeline(pipe.tokenizer, encoder, scheduler=pipe.scheduler, **half)
+        made.save_pretrained(fresh, max_shard_size=SHARD)
+        for name, facts in {"mddit.json": FACTS, "grammar.json": grammar()}.items():
+            (fresh / name).write_text(json.dumps(facts, indent=2) + "\n")
+        for name, content in kept.items():
+            (fresh / name).write_bytes(content)

@@ -1,0 +1,164 @@
+"""Measures the published demo models on scenes never trained on: `python -m mddit_ui.train.report`.
+
+Three figures: the PSNR of the VAE, how often the CLIP finds the caption of a rendered scene among 15 captions wrong in
+one attribute, and how often it does so for generated pictures. Then how long loading and one picture take. All models
+are read from `assets/models` as any user would read them. Writes the sheet of samples and the model cards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import torch
+from diffusers import PixArtAlphaPipeline
+from PIL import Image
+
+from mddit_ui.train.captions import heldout_scenes
+from mddit_ui.train.cards import clip_card, pixart_card
+from mddit_ui.train.judge import choices, cosines, verdict
+from mddit_ui.train.publish import GUIDANCE, STEPS, generate, sheet
+from mddit_ui.train.vae import heldout_pictures, psnr
+
+SEED = 2026
+SHEET = 64
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the model cards state; bars from the project's plan."""
+
+    vae_psnr_db: float  # mean over `vae_scenes`; at least 35
+    vae_scenes: int
+    clip_right: float  # share of `clip_scenes`; at least 0.97
+    clip_scenes: int
+    clip_mistakes: dict[str, int]  # by attribute
+    clip_margin: float  # mean cosine of the true caption less that of the best wrong one
+    pictures_right: float  # share of `pictures`; at least 0.85
+    pictures: int
+    pictures_mistakes: dict[str, int]
+    pictures_clip_score: float  # 100 x mean cosine of picture and caption
+    rendered_clip_score: float  # the same of rendered scenes: what a perfect generator would get
+    steps: int
+    guidance_scale: float
+    load_seconds: float  # the pipeline, after imports
+    picture_seconds: dict[str, float]  # one picture, guidance on, by dtype
+    threads: int
+
+    def lines(self) -> list[str]:
+        seconds = ", ".join(f"{value:.2f} s in {name}" for name, value in self.picture_seconds.items())
+        return [
+            f"VAE reconstruction: {self.vae_psnr_db:.2f} dB PSNR ({self.vae_scenes} held-out scenes)",
+            f"CLIP, rendered scene: true caption first among 15 hard negatives {self.clip_right:.1%} "
+            f"({self.clip_scenes} scenes; mistaken: {self.clip_mistakes})",
+            f"CLIP, generated picture: true caption first among 15 hard negatives {self.pictures_right:.1%} "
+            f"({self.pictures} captions, {self.steps} steps, guidance {self.guidance_scale}; "
+            f"mistaken: {self.pictures_mistakes})",
+            f"CLIP score: {self.pictures_clip_score:.1f} generated, {self.rendered_clip_score:.1f} rendered "
+            f"(mean margin to the best wrong caption {self.clip_margin:.3f})",
+            f"Loading the pipeline: {self.load_seconds:.2f} s; one picture: {seconds} ({self.threads} threads)",
+        ]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The published CLIP, loaded through open_clip's own door."""
+
+    model: open_clip.CLIP
+    tokenize: Callable[[list[str]], torch.Tensor]
+
+    @classmethod
+    def load(cls, folder: Path) -> Judge:
+        model = open_clip.create_model(f"local-dir:{folder}").eval()
+        return cls(model, open_clip.get_tokenizer(f"local-dir:{folder}"))
+
+    def scores(self, pictures: torch.Tensor, options: list[list[str]]) -> torch.Tensor:
+        return cosines(self.model, self.tokenize, pictures, options)
+
+
+def timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def load_pipeline(folder: Path, dtype: torch.dtype = torch.float32) -> PixArtAlphaPipeline:
+    pipe = PixArtAlphaPipeline.from_pretrained(folder, torch_dtype=dtype)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def measure(models: Path, scenes: int, captions: int, dtype: torch.dtype) -> tuple[Report, torch.Tensor]:
+    """The figures, and the generated pictures (captions, 3, 128, 128) in -1..1."""
+    folder = models / "scenes-pixart"
+    load_seconds = timed(lambda: load_pipeline(folder))
+    seconds = {}
+    for kind in (torch.float32, torch.bfloat16):
+        pipe = load_pipeline(folder, kind)
+        generate(pipe, ["a large red heart at the top left on a teal background"], SEED)  # warm
+        seconds[str(kind).removeprefix("torch.")] = min(
+            timed(lambda p=pipe: generate(p, ["a small blue ring in the center on a cream background"], SEED))
+            for _ in range(3)
+        )
+    judge = Judge.load(models / "scenes-clip")
+
+    rendered = heldout_pictures(scenes, SEED)
+    truths = [scene.caption() for scene in heldout_scenes(np.random.default_rng(SEED), scenes)]
+    options = choices(truths, SEED)
+    scores = judge.scores(rendered, options)
+    clip_right, clip_mistakes = verdict(scores, options)
+
+    asked, asked_options = truths[:captions], options[:captions]
+    pictures = generate(load_pipeline(folder, dtype), asked, SEED)
+    made = judge.scores(pictures, asked_options)
+    right, mistakes = verdict(made, asked_options)
+    few = min(500, scenes)
+    report = Report(
+        vae_psnr_db=psnr(load_pipeline(folder).vae, rendered[:few]),
+        vae_scenes=few,
+        clip_right=clip_right,
+        clip_scenes=scenes,
+        clip_mistakes=clip_mistakes,
+        clip_margin=float((scores[:, 0] - scores[:, 1:].amax(1)).mean()),
+        pictures_right=right,
+        pictures=captions,
+        pictures_mistakes=mistakes,
+        pictures_clip_score=100 * float(made[:, 0].mean()),
+        rendered_clip_score=100 * float(scores[:, 0].mean()),
+        steps=STEPS,
+        guidance_scale=GUIDANCE,
+        load_seconds=load_seconds,
+        picture_seconds=seconds,
+        threads=torch.get_num_threads(),
+    )
+    return report, pictures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", type=Path, default=Path("assets/models"))
+    parser.add_argument("--scenes", type=int, default=1000, help="rendered scenes to judge")
+    parser.add_argument("--captions", type=int, default=500, help="pictures to generate and judge")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of generating")
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("--cards", action="store_true", help="write README.md and samples.png into the model folders")
+    args = parser.parse_args()
+    report, pictures = measure(args.models, args.scenes, args.captions, getattr(torch, args.dtype))
+    print("\n".join(report.lines()))
+    if args.json:
+        args.json.write_text(json.dumps(asdict(report), indent=2) + "\n")
+    if args.cards:
+        folder = args.models / "scenes-pixart"
+        Image.fromarray(sheet(pictures[:SHEET])).save(folder / "samples.png", optimize=True)
+        (folder / "README.md").write_text(pixart_card(report.lines()))
+        (args.models / "scenes-clip" / "README.md").write_text(clip_card(report.lines()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""Every training script, three steps of a tiny model: a resumed run ends where an uninterrupted one does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from diffusers import PixArtAlphaPipeline
+from safetensors.torch import load_file
+
+from mddit_ui.train import clip, pixart, vae
+from mddit_ui.train.captions import parse_caption
+from mddit_ui.train.latents import LatentSet, encode
+from mddit_ui.train.loop import Schedule, replaced_folder
+from mddit_ui.train.optim import orthogonal
+from mddit_ui.train.publish import generate, pipeline, publish
+from mddit_ui.train.text import TextConfig
+
+VAE = vae.VaeConfig(channels=(4, 4, 4, 4), groups=2, batch=2)
+CLIP = clip.ClipConfig(
+    embed_dim=16, vision={"image_size": 128, "layers": [1, 1, 1, 1], "width": 8, "head_width": 32}, text_width=32,
+    text_layers=1, batch=4, negatives=1,
+)  # fmt: skip
+PIXART = pixart.PixArtConfig(
+    layers=2, heads=2, head_dim=16, text=TextConfig(32, 1, 2, 32, 4), text_steps=2, batch=4, taught_block=0
+)
+
+
+@pytest.fixture(autouse=True)
+def few_heldout_pictures(monkeypatch: pytest.MonkeyPatch):
+    """The figures at the end of a run are not what is tested here."""
+    monkeypatch.setattr(vae, "heldout_pictures", lambda count, seed=0: torch.zeros(2, 3, 128, 128))
+    monkeypatch.setattr(clip, "heldout_pictures", lambda count, seed=0: torch.zeros(count, 3, 128, 128))
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture(scope="module")
+def small_vae() -> vae.AutoencoderKL:
+    torch.manual_seed(0)
+    return vae.make_vae(VAE).eval()
+
+
+@pytest.fixture(scope="module")
+def latents(tmp_path_factory: pytest.TempPathFactory, small_vae) -> LatentSet:
+    folder = tmp_path_factory.mktemp("data") / "latents"
+    encode(small_vae, 12, folder, batch=5)
+    return LatentSet.load(folder)
+
+
+def state(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "state.safetensors")
+
+
+def steps(count: int) -> Schedule:
+    return Schedule(steps=count, warmup=1, flat=1 - 1e-9, log_every=1)
+
+
+def check_resume(tmp_path: Path, run: Callable[[Schedule, Path], object], checkpoint: str = "") -> None:
+    run(steps(3), tmp_path / "whole")
+    run(steps(1), tmp_path / "parts")
+    early = state(tmp_path / "parts" / checkpoint)
+    run(steps(3), tmp_path / "parts")
+    whole, parts = state(tmp_path / "whole" / checkpoint), state(tmp_path / "parts" / checkpoint)
+    assert whole.keys() == parts.keys()
+    assert any(key.startswith("optimizer/") for key in whole)
+    for key, value in whole.items():
+        assert torch.equal(value, parts[key]), key
+    assert any(not torch.equal(early[key], parts[key]) for key in early if key.startswith("average/"))
+
+
+def test_vae_resumes_exactly(tmp_path: Path):
+    check_resume(tmp_path, lambda schedule, folder: vae.train(VAE, schedule, folder, False), "whole")
+
+
+def test_decoder_phase_resumes_exactly_and_moves_no_latent(tmp_path: Path):
+    def run(schedule: Schedule, folder: Path) -> None:
+        if not (folder / "whole-export").exists():
+            vae.train(VAE, steps(1), folder, False)
+        vae.train(VAE, schedule, folder, True)
+
+    check_resume(tmp_path, run, "decoder")
+    first = vae.AutoencoderKL.from_pretrained(tmp_path / "whole" / "whole-export")
+    second = vae.AutoencoderKL.from_pretrained(tmp_path / "whole" / "decoder-export")
+    assert first.config.scaling_factor == second.config.scaling_factor != 0.18215
+    before, after = first.state_dict(), second.state_dict()
+    moved = {key.split(".")[0] for key in before if not torch.equal(before[key], after[key])}
+    assert "decoder" in moved
+    assert moved <= {"decoder", "post_quant_conv"}
+
+
+def test_clip_resumes_exactly_and_open_clip_loads_it(tmp_path: Path):
+    def run(schedule: Schedule, folder: Path) -> None:
+        clip.train(CLIP, schedule, folder, tmp_path / "scenes-clip")
+
+    check_resume(tmp_path, run)
+    model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{tmp_path / 'scenes-clip'}")
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{tmp_path / 'scenes-clip'}")
+    ids = tokenizer(["a large red heart at the top left on a teal background"])
+    assert ids.shape == (1, 40)
+    assert model.encode_text(ids).shape == (1, 16)
+    assert list(model.visual.image_mean) == [0.5, 0.5, 0.5]
+
+
+def test_pixart_resumes_exactly_and_diffusers_loads_it(tmp_path: Path, latents: LatentSet, small_vae):
+    made = {}
+
+    def run(schedule: Schedule, folder: Path) -> None:
+        made["parts"] = pixart.train(PIXART, schedule, folder, latents)
+
+    check_resume(tmp_path, run, "transformer")
+    publish(pipeline(*made["parts"], small_vae), tmp_path / "scenes-pixart")
+    pipe = PixArtAlphaPipeline.from_pretrained(tmp_path / "scenes-pixart")
+    pipe.set_progress_bar_config(disable=True)
+    facts = json.loads((tmp_path / "scenes-pixart" / "mddit.json").read_text())
+    caption = json.loads((tmp_path / "scenes-pixart" / "grammar.json").read_text())["examples"][0]
+    parse_caption(caption)
+    call = dict(num_inference_steps=2, guidance_scale=facts["guidance_scale"], **facts["call"])
+    image = pipe(caption, generator=torch.Generator().manual_seed(0), **call).images[0]
+    assert image.size == (facts["width"], facts["height"]) == (128, 128)
+    again = generate(pipe, [caption], seed=0, num_inference_steps=2)
+    assert np.abs(np.asarray(image) - (again[0].permute(1, 2, 0).numpy() + 1) * 127.5).max() < 1
+
+
+def test_padding_to_the_pipelines_length_changes_no_word(latents: LatentSet):
+    """Training pads to the longest caption of a batch, the pipeline to 120 tokens: the mask must make them equal."""
+    torch.manual_seed(0)
+    encoder = pixart.make_text_encoder(PIXART.text).eval()
+    tokenizer = pixart.t5_tokenizer()
+    ids, mask = pixart.tokenize(tokenizer, latents.captions[:3])
+    padded = tokenizer(latents.captions[:3], padding="max_length", max_length=120, return_tensors="pt")
+    with torch.inference_mode():
+        short = encoder(ids, attention_mask=mask)[0]
+        long = encoder(padded.input_ids, attention_mask=padded.attention_mask)[0][:, : ids.shape[1]]
+    assert torch.allclose(short[mask.bool()], long[mask.bool()], atol=1e-5)
+
+
+def test_encoded_scenes_are_scenes_to_train_on(latents: LatentSet):
+    assert latents.latents.shape == (12, 4, 16, 16)
+    assert latents.latents.dtype == np.float16
+    assert not any(parse_caption(text).is_held_out() for text in latents.captions)
+
+
+def test_muon_makes_singular_values_about_one():
+    torch.manual_seed(0)
+    for shape in ((8, 8), (8, 40), (40, 8)):
+        values = torch.linalg.svdvals(orthogonal(torch.randn(shape)))
+        assert values.min() > 0.5
+        assert values.max() < 1.3
+
+
+def test_schedule_warms_up_stays_and_falls_to_zero():
+    schedule = Schedule(steps=100, minutes=1, warmup=10, flat=0.5)
+    assert schedule.factor(0, 0) == pytest.approx(0.1)
+    assert schedule.factor(40, 0) == 1
+    assert schedule.factor(75, 0) == schedule.factor(0 + 50, 45) == pytest.approx(0.5)
+    assert schedule.factor(100, 0) == 0
+
+
+def test_a_failed_write_leaves_the_old_folder(tmp_path: Path):
+    with replaced_folder(tmp_path / "model") as fresh:
+        (fresh / "weights").write_text("good")
+    with pytest.raises(FileNotFoundError), replaced_folder(tmp_path / "model") as fresh:
+        (fresh / "missing" / "weights").write_text("half")
+    assert (tmp_path / "model" / "weights").read_text() == "good"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
