@@ -19,7 +19,7 @@ def data_dir() -> Path:
 
 
 def model_folders() -> tuple[Path, ...]:
-    """The folders that hold model folders: ``assets/models``, then those of ``$MDDIT_MODELS`` (split like ``$PATH``)."""
+    """The folders of model folders: ``assets/models``, then those of ``$MDDIT_MODELS`` (split like ``$PATH``)."""
     extra = os.environ.get("MDDIT_MODELS", "").split(os.pathsep)
     return (MODELS, *(Path(folder) for folder in extra if folder))
 

@@ -1,23 +1,30 @@
-"""What a policy has to remember: which residuals are stored, and until when."""
+"""What a policy has to remember: which residuals are stored, which are kept as one, and until when."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from mddit_ui.core.policy import Action, Policy
+from mddit_ui.core.policy import Action, Policy, ages
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
     """Made from a policy before the run, so that the run itself only looks things up.
 
+    Neighbouring sites that were computed in the same step, and whose residuals are used in the same later steps, keep
+    ONE residual: output of the last minus input of the first. Such a run of cached cells costs one add.
+
     Args:
         store: (steps, sites) bool: this COMPUTE cell's residual is used by a later CACHE cell.
+        joined: (steps, sites) bool: this stored residual is kept as one with that of the site before it; on CACHE
+            cells: the residual that it would use is part of the one that the site before it has added.
         free: (steps, sites) bool: this CACHE cell is the last to use its residual.
-        live: (steps,) int: residuals held after each step, before the frees of that step; the peak sizes the cache.
+        live: (steps,) int: the most residuals held at one time during each step.
     """
 
     store: np.ndarray
+    joined: np.ndarray
     free: np.ndarray
     live: np.ndarray
 
@@ -25,22 +32,57 @@ class Plan:
     def peak_residuals(self) -> int:
         return int(self.live.max(initial=0))
 
+    def peak_bytes(self, site_bytes: Sequence[int], contexts: int = 1) -> int:
+        """Most bytes of residuals held at one time.
 
-def plan(policy: Policy) -> Plan:
-    """The storage plan of a policy."""
+        Args:
+            site_bytes: (sites,) bytes of one residual of each site.
+            contexts: calls of the model in each step (guidance in two calls keeps two sets of residuals).
+        """
+        return int(_held(self.store, self.joined, self.free, np.asarray(site_bytes), contexts).max(initial=0))
+
+
+def plan(policy: Policy, chained: Sequence[bool] | None = None) -> Plan:
+    """The storage plan of a policy.
+
+    Args:
+        chained: (sites,) whether the site's input is, unchanged, the output of the site before it, which nothing else
+            uses; only then can the two keep one residual. ``None``: all are.
+    """
     actions = policy.actions
-    steps = policy.steps
+    steps, sites = actions.shape
     cached = actions == Action.CACHE
-    computed = actions == Action.COMPUTE
+    source = np.where(cached, np.arange(steps)[:, None] - ages(actions), -1)  # the step that computed the residual
+    column = np.arange(sites)
 
-    # Walking backwards: does a later cell of this column, before its next compute, use the residual?
-    store = np.zeros_like(cached)
-    free = np.zeros_like(cached)
-    used = np.zeros(actions.shape[1], bool)
-    for step in range(steps - 1, -1, -1):
-        free[step] = cached[step] & ~used
-        store[step] = computed[step] & used
-        used = np.where(computed[step], False, used | cached[step])
+    store = np.zeros((steps, sites), bool)
+    last_use = np.full((steps, sites), -1)
+    for current in range(steps):
+        now = cached[current]
+        store[source[current, now], column[now]] = True
+        last_use[source[current, now], column[now]] = current
 
-    held = np.cumsum(store.astype(int) - free, axis=0).sum(1) + free.sum(1)
-    return Plan(store, free, held)
+    # Two neighbours of one source step differ in use when some step reads one of them and not the other.
+    differ = source[:, 1:] != source[:, :-1]
+    parted = np.zeros((steps, sites), bool)
+    for side in (source[:, 1:], source[:, :-1]):
+        step, site = np.nonzero(differ & (side >= 0))
+        parted[side[step, site], site + 1] = True
+    joined = np.zeros((steps, sites), bool)
+    joined[:, 1:] = store[:, 1:] & store[:, :-1] & ~parted[:, 1:]
+    if chained is not None:
+        joined &= np.asarray(chained, bool)
+
+    free = np.zeros((steps, sites), bool)
+    step, site = np.nonzero(store)
+    free[last_use[step, site], site] = True
+    joined |= cached & joined[np.maximum(source, 0), column]
+    live = _held(store, joined, free, np.ones(sites, int), 1).max(1, initial=0)
+    return Plan(store, joined, free, live)
+
+
+def _held(store: np.ndarray, joined: np.ndarray, free: np.ndarray, size: np.ndarray, contexts: int) -> np.ndarray:
+    """(steps, contexts * sites) sizes held while each cell runs, in the order in which they run."""
+    taken = np.tile((store & ~joined) * size, (1, contexts)).astype(np.int64)
+    given = np.tile((free & ~joined) * size, (1, contexts)).astype(np.int64)
+    return (np.cumsum(taken) - np.cumsum(given) + given.ravel()).reshape(taken.shape)

@@ -1,1 +1,1 @@
-"""TODO"""
+"""How good pictures are: their likeness to a text, and to other pictures."""

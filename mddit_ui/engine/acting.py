@@ -1,0 +1,220 @@
+"""The hooks through which a policy acts: one on the root of a transformer, one on each site."""
+
+import inspect
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+from diffusers.hooks.hooks import CacheContext, ModelHook, StateManager
+from diffusers.utils.torch_utils import unwrap_module
+from torch import nn
+
+from mddit_ui.core.plan import Plan
+from mddit_ui.core.policy import Action, Policy
+from mddit_ui.engine.residuals import Residuals, Tally
+from mddit_ui.engine.steps import StepClock
+from mddit_ui.engine.streams import Streams, copies, guess, learn
+from mddit_ui.models.sites import Site
+
+TIMESTEP_NAMES = ("timestep", "timesteps", "t", "time", "sigma")
+
+
+@dataclass(frozen=True)
+class StepEvent:
+    """One model evaluation is done. ``preview``: (n, h, w, 3) uint8, or ``None``."""
+
+    step: int
+    steps: int
+    preview: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of the transformer as the root hook saw it; ``is_first`` of its step."""
+
+    step: int
+    is_first: bool
+    args: tuple
+    kwargs: Mapping[str, Any]
+    output: Any
+
+
+@dataclass
+class Run:
+    """What the hooks of one attachment share."""
+
+    policy: Policy | None
+    sites: tuple[Site, ...]
+    clock: StepClock
+    plan: Plan | None = None
+    tally: Tally = field(default_factory=Tally)
+    streams: dict[int, Streams] = field(default_factory=dict)
+    broken: set[int] = field(default_factory=set)  # sites that can't share a residual with the one before them
+    site_bytes: dict[int, int] = field(default_factory=dict)  # of one residual
+    counts: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), int))  # (sites, skip | cache | compute)
+    filled: int = 0  # CACHE cells that had nothing to reuse and were computed
+    slots: set[str] = field(default_factory=set)  # calls that make up one step
+    calls: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    first_call: tuple[tuple, dict[str, Any]] | None = None
+    step: int = -1  # -1: outside of the transformer's forward
+    current: Residuals | None = None
+
+    def begin(self) -> None:
+        """A new run starts with all counts at zero."""
+        self.tally.held_bytes = self.tally.peak_bytes = 0
+        self.counts = np.zeros((len(self.sites), 3), int)
+        self.filled = self.calls = self.steps = 0
+        self.seconds = 0.0
+        self.slots = set()
+
+
+class RootHook(ModelHook):
+    """Knows the step of each call and the cache context it belongs to."""
+
+    _is_stateful = True
+
+    def __init__(self, run: Run, observe: Callable[[Call], None] | None, synchronize: Callable[[], None]) -> None:
+        super().__init__()
+        self.run = run
+        self.observe = observe
+        self.synchronize = synchronize
+        self.states = StateManager(Residuals, init_args=(run.tally, run.broken))
+        self.parameters: tuple[str, ...] = ()
+
+    def initialize_hook(self, module: nn.Module) -> nn.Module:
+        self.parameters = tuple(inspect.signature(inspect.unwrap(type(unwrap_module(module)).forward)).parameters)[1:]
+        return module
+
+    def new_forward(self, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        run = self.run
+        context = self.states._context
+        step, slot, begins = run.clock.tick(self._timestep(args, kwargs), context)
+        if begins:
+            self.forget()
+            run.begin()
+            run.first_call = (args, kwargs)
+        is_first = begins or step + 1 != run.steps
+        run.slots.add(slot)
+        run.calls += 1
+        run.steps = step + 1
+        run.step, run.current = step, self._residuals(slot, context)
+        self.synchronize()
+        start = time.perf_counter()
+        try:
+            output = self.fn_ref.original_forward(*args, **kwargs)
+            if run.current.chain is not None:
+                run.current.close()
+        except BaseException:
+            self.reset_state(module)
+            raise
+        finally:
+            run.step, run.current = -1, None
+        self.synchronize()
+        run.seconds += time.perf_counter() - start
+        if self.observe is not None:
+            try:
+                self.observe(Call(step, is_first, args, kwargs, output))
+            except BaseException:
+                self.reset_state(module)
+                raise
+        return output
+
+    def _timestep(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        for name in TIMESTEP_NAMES:
+            if name in kwargs:
+                return kwargs[name]
+            if name in self.parameters and self.parameters.index(name) < len(args):
+                return args[self.parameters.index(name)]
+        return None
+
+    def _residuals(self, slot: str, context: CacheContext | None) -> Residuals:
+        """The residuals of this call's context; calls without one are told apart by their place in the row."""
+        self.states.set_context(CacheContext(slot))
+        try:
+            return self.states.get_state()
+        finally:
+            self.states.set_context(context)
+
+    def forget(self) -> None:
+        """Let go of the residuals of all contexts."""
+        context = self.states._context
+        self.states.reset()
+        self.states.set_context(context)
+
+    def reset_state(self, module: nn.Module) -> nn.Module:
+        self.forget()
+        self.run.clock.reset()
+        return module
+
+
+class BlockHook(ModelHook):
+    """Computes, reuses or skips one block: one column of the policy."""
+
+    def __init__(self, run: Run, index: int) -> None:
+        super().__init__()
+        self.run = run
+        self.index = index
+
+    def new_forward(self, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        run, index = self.run, self.index
+        residuals = run.current
+        if residuals is None or run.policy is None or run.plan is None:
+            return self.fn_ref.original_forward(*args, **kwargs)
+        action = run.policy.actions[run.step, index]
+        if action == Action.COMPUTE and run.plan.store[run.step, index]:
+            return self._store(module, args, kwargs, bool(run.plan.joined[run.step, index]))
+        residuals.close()
+        if action == Action.COMPUTE:
+            return self._compute(module, args, kwargs)
+        streams = run.streams.get(index) or self._streams(module, args, kwargs)
+        inputs = streams.inputs(args, kwargs)
+        if action == Action.CACHE:
+            outputs = residuals.use(index, inputs, bool(run.plan.free[run.step, index]))
+            if outputs is None:
+                run.filled += 1
+                return self._store(module, args, kwargs, False)
+        else:
+            outputs = inputs
+        run.counts[index, action + 1] += 1
+        return streams.pack(outputs)
+
+    def _compute(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
+        self.run.counts[self.index, Action.COMPUTE + 1] += 1
+        if self.index in self.run.streams:
+            return self.fn_ref.original_forward(*args, **kwargs)
+        before = copies(module, args, kwargs)
+        output = self.fn_ref.original_forward(*args, **kwargs)
+        self.run.streams[self.index] = learn(module, args, kwargs, output, before)
+        return output
+
+    def _store(self, module: nn.Module, args: tuple, kwargs: dict[str, Any], joins: bool) -> Any:
+        """Run the block and take its residual."""
+        run, index = self.run, self.index
+        residuals = cast(Residuals, run.current)
+        streams = run.streams.get(index)
+        handed_on = residuals.handed_on(index) if joins else ()
+        before = copies(module, args, kwargs) if streams is None or streams.mutates else None
+        output = self._compute(module, args, kwargs)
+        streams = run.streams[index]
+        inputs = streams.inputs(args, kwargs)
+        joined = residuals.joins(index, inputs, handed_on) if joins else residuals.close()
+        if before is not None:
+            inputs = streams.inputs((), before)
+        outputs = streams.outputs(output)
+        residuals.after(index, inputs, outputs, joined)
+        run.site_bytes[index] = sum(t.numel() * t.element_size() for t in outputs if t is not None)
+        return output
+
+    def _streams(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Streams:
+        """The streams of a block that has not been computed yet: from its source, else by a call on copies."""
+        streams = guess(module)
+        if streams is None:
+            before = copies(module, args, kwargs)
+            output = self.fn_ref.original_forward(**before)
+            streams = learn(module, (), before, output, before)
+        self.run.streams[self.index] = streams
+        return streams

@@ -1,0 +1,125 @@
+"""How each pipeline wants to be called: one door for all of them."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import diffusers
+import torch
+
+from mddit_ui.core.errors import ConfigError, ModelError
+from mddit_ui.core.records import GenerationConfig
+from mddit_ui.models.loading import LoadedModel
+
+MAX_EMBEDDINGS = 8  # sets of prompts whose embeddings are kept
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """What is special about a pipeline.
+
+    Args:
+        encoded: what ``encode_prompt`` returns, as arguments of the call; () where prompts go in as text.
+        fixed: arguments that are always passed.
+        latent: ``output_type="latent"`` gives the last latents; else they are taken where the VAE gets them.
+    """
+
+    encoded: tuple[str, ...] = ()
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    latent: bool = True
+
+
+_MASKED = ("prompt_embeds", "prompt_attention_mask", "negative_prompt_embeds", "negative_prompt_attention_mask")
+_EXACT_SIZE = {"use_resolution_binning": False, "clean_caption": False}
+ADAPTERS: dict[str, Adapter] = {
+    "PixArtAlphaPipeline": Adapter(_MASKED, _EXACT_SIZE),
+    "PixArtSigmaPipeline": Adapter(_MASKED, _EXACT_SIZE),
+    "SanaPipeline": Adapter(_MASKED, _EXACT_SIZE),
+    "DiTPipeline": Adapter(latent=False),
+}
+
+_SCHEDULERS = {
+    "dpm++": "DPMSolverMultistepScheduler",
+    "ddim": "DDIMScheduler",
+    "euler": "EulerDiscreteScheduler",
+    "heun": "HeunDiscreteScheduler",
+    "lcm": "LCMScheduler",
+}
+_FLOW_SCHEDULERS = {
+    "dpm++": "DPMSolverMultistepScheduler",
+    "euler": "FlowMatchEulerDiscreteScheduler",
+    "heun": "FlowMatchHeunDiscreteScheduler",
+    "lcm": "FlowMatchLCMScheduler",
+}
+
+
+def adapter(pipe: Any) -> Adapter:
+    return ADAPTERS.get(type(pipe).__name__, Adapter())
+
+
+def make_scheduler(original: Any, name: str) -> Any:
+    """A fresh scheduler by its name in ``GenerationConfig``, with the noise schedule of the model's own one.
+
+    Raises:
+        ConfigError: the model was trained for flow matching, where that sampler does not exist.
+    """
+    if name == "default":
+        return type(original).from_config(original.config)
+    is_flow = "FlowMatch" in type(original).__name__ or original.config.get("prediction_type") == "flow_prediction"
+    table = _FLOW_SCHEDULERS if is_flow else _SCHEDULERS
+    if name not in table:
+        raise ConfigError(f"The sampler {name!r} does not fit a flow-matching model; choose {', '.join(table)}.")
+    more = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"} if is_flow and name == "dpm++" else {}
+    return getattr(diffusers, table[name]).from_config(original.config, **more)
+
+
+def call_arguments(loaded: LoadedModel, config: GenerationConfig) -> dict[str, Any]:
+    """The keyword arguments of ``pipe(...)`` for a config: what this pipeline's signature takes.
+
+    Raises:
+        ConfigError: prompts for a class-conditional model, or classes for one that takes prompts.
+    """
+    pipe = loaded.pipe
+    special = adapter(pipe)
+    accepted = set(inspect.signature(type(pipe).__call__).parameters)
+    takes_classes = "class_labels" in accepted
+    if takes_classes != bool(config.classes):
+        wanted = "classes (numbers)" if takes_classes else "prompts"
+        raise ConfigError(f"{loaded.spec.id} takes {wanted}; the request gives the other.")
+    arguments = {
+        "num_inference_steps": config.steps,
+        "guidance_scale": config.guidance_scale,
+        "height": config.height,
+        "width": config.width,
+        "generator": [torch.Generator().manual_seed(seed) for seed in config.image_seeds],
+        "output_type": "latent" if special.latent else "pt",
+        **special.fixed,
+    }
+    arguments = {name: value for name, value in arguments.items() if name in accepted}
+    if takes_classes:
+        _check_classes(loaded, config)
+        return {**arguments, "class_labels": list(config.classes)}
+    if special.encoded:
+        return {**arguments, "prompt": None, "negative_prompt": None, **_embeddings(loaded, config, special)}
+    return {**arguments, "prompt": list(config.prompts)}
+
+
+def _embeddings(loaded: LoadedModel, config: GenerationConfig, special: Adapter) -> dict[str, torch.Tensor | None]:
+    """The encoded prompts, kept so that runs with the same prompts skip the text encoder."""
+    guided = config.guidance_scale > 1
+    kept = loaded.memo.setdefault("embeddings", {})
+    key = (config.prompts, guided)
+    if key not in kept:
+        with torch.no_grad():
+            encoded = loaded.pipe.encode_prompt(list(config.prompts), do_classifier_free_guidance=guided)
+        while len(kept) >= MAX_EMBEDDINGS:
+            del kept[next(iter(kept))]
+        kept[key] = dict(zip(special.encoded, encoded, strict=True))
+    return dict(kept[key])
+
+
+def _check_classes(loaded: LoadedModel, config: GenerationConfig) -> None:
+    count = loaded.transformer.config.get("num_embeds_ada_norm")
+    if count is not None and max(config.classes) >= count:
+        raise ModelError(f"{loaded.spec.id} knows the classes 0 to {count - 1}; got {max(config.classes)}.")

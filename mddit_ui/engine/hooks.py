@@ -1,0 +1,240 @@
+"""Apply a policy to any diffusers pipeline or transformer."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from diffusers.hooks.hooks import HookRegistry
+from diffusers.utils.torch_utils import unwrap_module
+from torch import nn
+
+from mddit_ui.core.cost import MacTable
+from mddit_ui.core.errors import ModelError, PolicyError
+from mddit_ui.core.plan import plan
+from mddit_ui.core.policy import Policy
+from mddit_ui.engine.acting import BlockHook, Call, RootHook, Run, StepEvent
+from mddit_ui.engine.macs import count_call
+from mddit_ui.engine.report import Report, SiteReport
+from mddit_ui.engine.steps import StepClock
+from mddit_ui.models.sites import Site, find_sites
+
+HOOK = "mddit"
+ROOT_HOOK = "mddit_root"
+
+
+def apply_policy(
+    target: Any, policy: Policy | None, *, on_step: Callable[[StepEvent], None] | None = None
+) -> "AppliedPolicy":
+    """Make ``target`` follow ``policy`` until ``remove()``; use it in a ``with`` statement, or keep the result.
+
+    Modules are never replaced: the policy acts through diffusers' hooks, on the root and on each site. With all cells
+    computed the model's output is bit for bit that of the untouched model. Attaching is all or nothing.
+
+    Args:
+        target: a diffusers pipeline (best: its scheduler tells the steps), or a transformer.
+        policy: columns are matched by ``policy.sites``, else by their number; ``None`` watches without acting.
+        on_step: called after each model evaluation; what it raises ends the run and leaves nothing behind.
+
+    Raises:
+        PolicyError: the columns don't fit, or a policy (or one of diffusers' caches) is already there.
+        ModelError: no transformer, or no blocks in it.
+    """
+
+    def observe(call: Call) -> None:
+        if on_step is not None and call.is_first:
+            on_step(StepEvent(call.step, policy.steps if policy else 0))
+
+    return attach(target, policy, observe if on_step is not None else None)
+
+
+def attach(target: Any, policy: Policy | None, observe: Callable[[Call], None] | None = None) -> "AppliedPolicy":
+    """``apply_policy`` for a caller that wants to see every call of the transformer."""
+    transformer, scheduler = _transformer(target)
+    sites = () if policy is None else _columns(transformer, policy)
+    _check_free(transformer)
+    clock = StepClock(None if policy is None else policy.steps, scheduler)
+    run = Run(policy, sites, clock, None if policy is None else plan(policy))
+    return AppliedPolicy(transformer, run, RootHook(run, observe, _synchronizer(transformer)))
+
+
+class AppliedPolicy:
+    """A policy at work on one transformer."""
+
+    def __init__(self, transformer: nn.Module, run: Run, root: RootHook) -> None:
+        self.transformer = transformer
+        self.run = run
+        self.root = root
+        self._attached: list[_Attached] = []
+        self._macs: MacTable | None = None
+        try:
+            self._attach(transformer, root, ROOT_HOOK)
+            for index, site in enumerate(run.sites):
+                self._attach(transformer.get_submodule(site.name), BlockHook(run, index), HOOK)
+            self._gives_reset = not hasattr(transformer, "_reset_stateful_cache")
+            if self._gives_reset:  # pipelines call it at the end of every run, on whatever component has it
+                transformer._reset_stateful_cache = self._reset  # type: ignore[assignment]
+            self._invalidate()
+        except BaseException:
+            self.remove()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.remove()
+
+    def remove(self) -> None:
+        """Leave the transformer as it was found; safe to call twice."""
+        self.root.forget()
+        for attached in reversed(self._attached):
+            attached.remove()
+        self._attached = []
+        if vars(self.transformer).get("_reset_stateful_cache") == self._reset:
+            del self.transformer._reset_stateful_cache
+        self._invalidate()
+
+    @property
+    def peak_cache_bytes(self) -> int:
+        """Most bytes of residuals held at one time in the last run."""
+        return self.run.tally.peak_bytes
+
+    @property
+    def seconds(self) -> float:
+        """Time inside the transformer in the last run."""
+        return self.run.seconds
+
+    @property
+    def macs(self) -> float:
+        """MACs of the last run, all images, guidance counted: what ran, by what each site costs."""
+        return float(self.run.counts[:, 2] @ self._mac_table().site_macs + self.run.calls * self._mac_table().rest_macs)
+
+    def report(self) -> Report:
+        """What was mapped and what ran in the last run (or so far)."""
+        run = self.run
+        sizes = [run.site_bytes.get(index, 0) for index in range(len(run.sites))]
+        chained = [index not in run.broken for index in range(len(run.sites))]
+        predicted = 0 if run.policy is None else plan(run.policy, chained).peak_bytes(sizes, max(1, len(run.slots)))
+        table = self._mac_table() if run.first_call is not None else None
+        return Report(
+            transformer=type(self.transformer).__name__,
+            policy=repr(run.policy),
+            sites=tuple(
+                SiteReport(site.name, site.block_class, str(run.streams.get(index, "not run yet")), *map(int, counts))
+                for index, (site, counts) in enumerate(zip(run.sites, run.counts, strict=False))
+            ),
+            steps=run.steps,
+            calls=run.calls,
+            slots=tuple(sorted(run.slots)),
+            filled=run.filled,
+            macs=self.macs if table is not None else 0.0,
+            full_macs=run.calls * float(table.site_macs.sum() + table.rest_macs) if table is not None else 0.0,
+            peak_cache_bytes=run.tally.peak_bytes,
+            predicted_cache_bytes=predicted,
+            seconds=run.seconds,
+        )
+
+    def _mac_table(self) -> MacTable:
+        if self._macs is None:
+            if self.run.first_call is None:
+                raise ModelError("Nothing has run yet; run the pipeline, then ask for MACs.")
+            args, kwargs = self.run.first_call
+            self._macs = count_call(self.transformer, [site.name for site in self.run.sites], args, kwargs)
+        return self._macs
+
+    def _attach(self, module: nn.Module, hook: Any, name: str) -> None:
+        self._attached.append(_Attached(module))
+        HookRegistry.check_if_exists_or_initialize(module).register_hook(hook, name)
+        self._attached[-1].done(hook, name)
+
+    def _reset(self, recurse: bool = True) -> None:
+        HookRegistry.check_if_exists_or_initialize(self.transformer).reset_stateful_hooks(recurse=recurse)
+
+    def _invalidate(self) -> None:
+        for module in self.transformer.modules():
+            registry = vars(module).get("_diffusers_hook")
+            if registry is not None:
+                registry._child_registries_cache = None
+
+
+class _Attached:
+    """One hook on one module, and how the module was before it."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.had_registry = "_diffusers_hook" in vars(module)
+        self.had_forward = "forward" in vars(module)
+        self.before = module.forward
+        self.hook: Any = None
+        self.name = ""
+        self.ours: Any = None
+
+    def done(self, hook: Any, name: str) -> None:
+        self.hook, self.name, self.ours = hook, name, self.module.forward
+
+    def remove(self) -> None:
+        module = self.module
+        registry = vars(module).get("_diffusers_hook")
+        if self.hook is not None and registry is not None and self.name in registry.hooks:
+            over = module.forward  # what was put over our hook by others than diffusers, such as accelerate
+            is_top = registry._hook_order[-1] == self.name
+            registry.remove_hook(self.name, recurse=False)
+            if is_top and over is not self.ours:
+                module.forward = over
+                if getattr(module, "_old_forward", None) is self.ours:
+                    module._old_forward = self.before  # type: ignore[assignment]
+        if registry is not None and not registry.hooks:
+            if not self.had_registry:
+                del module._diffusers_hook
+            if not self.had_forward and vars(module).get("forward") == self.before:
+                del module.forward
+
+
+def _transformer(target: Any) -> tuple[nn.Module, Callable[[], Any] | None]:
+    if isinstance(target, nn.Module):
+        return unwrap_module(target), None
+    transformer = getattr(target, "transformer", None)
+    if not isinstance(transformer, nn.Module):
+        raise ModelError(
+            f"Expected a diffusers pipeline with a transformer, or a transformer; got {type(target).__name__}."
+        )
+    return unwrap_module(transformer), lambda: getattr(target, "scheduler", None)
+
+
+def _columns(transformer: nn.Module, policy: Policy) -> tuple[Site, ...]:
+    """The sites that the policy's columns mean."""
+    blocks = find_sites(transformer)
+    name = type(transformer).__name__
+    if not policy.sites:
+        if policy.actions.shape[1] != len(blocks):
+            raise PolicyError(
+                f"The policy has {policy.actions.shape[1]} columns, {name} has {len(blocks)} blocks; "
+                "make a policy for this model, or name its sites."
+            )
+        return blocks
+    known = {site.name: site for site in blocks}
+    missing = [site for site in policy.sites if site not in known]
+    if missing:
+        raise PolicyError(
+            f"{name} has no block {missing[0]!r}; its {len(blocks)} blocks are {blocks[0].name} to {blocks[-1].name}."
+        )
+    return tuple(known[site] for site in policy.sites)
+
+
+def _check_free(transformer: nn.Module) -> None:
+    if getattr(transformer, "is_cache_enabled", False):
+        raise PolicyError("One of diffusers' caches is enabled on this transformer; call its disable_cache() first.")
+    registry = vars(transformer).get("_diffusers_hook")
+    if registry is not None and ROOT_HOOK in registry.hooks:
+        raise PolicyError("This transformer already follows a policy; remove() that one first.")
+
+
+def _synchronizer(transformer: nn.Module) -> Callable[[], None]:
+    """Waits for the accelerator, so that times mean something."""
+    device = next((p.device for p in transformer.parameters()), torch.device("cpu"))
+    if device.type == "cuda":
+        return lambda: torch.cuda.synchronize(device)
+    return lambda: None

@@ -1,0 +1,173 @@
+"""The residuals that a run holds: stored, joined with their neighbours, freed after their last use."""
+
+import weakref
+from dataclasses import dataclass, field
+
+import torch
+
+from mddit_ui.engine.streams import Tensors
+
+
+class Tally:
+    """Bytes of residuals held now and at the most, over all contexts of a run."""
+
+    def __init__(self) -> None:
+        self.held_bytes = 0
+        self.peak_bytes = 0
+
+    def add(self, size: int) -> None:
+        self.held_bytes += size
+        self.peak_bytes = max(self.peak_bytes, self.held_bytes)
+
+
+@dataclass
+class Residual:
+    """Output of the last of its sites minus input of the first; the first one adds it, the others add nothing."""
+
+    first: int
+    values: Tensors
+    dtypes: tuple[torch.dtype | None, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(value.numel() * value.element_size() for value in self.values if value is not None)
+
+
+@dataclass
+class _Chain:
+    """Neighbouring sites of this step that may keep one residual: from ``residual.first`` to ``last``."""
+
+    last: int
+    inputs: Tensors  # of the first site
+    residual: Residual  # up to the last site
+    shorter: Residual | None  # up to the site before the last
+    outputs: "list[_Seen]"  # what the last site returned
+    inner: "list[_Seen]"  # what the site before the last returned
+
+
+class _Seen:
+    """A tensor that was handed on, watched without being held."""
+
+    def __init__(self, tensor: torch.Tensor | None) -> None:
+        self.tensor = None if tensor is None else weakref.ref(tensor)
+        self.version = None if tensor is None else _version(tensor)
+
+    def unchanged(self) -> torch.Tensor | None:
+        """The tensor, if it is still there and was not written to."""
+        tensor = None if self.tensor is None else self.tensor()
+        return tensor if tensor is not None and self.version == _version(tensor) is not None else None
+
+    @property
+    def is_gone(self) -> bool:
+        return self.tensor is None or self.tensor() is None
+
+
+@dataclass
+class Residuals:
+    """What one cache context (one set of calls, such as "cond") holds between its steps.
+
+    Args:
+        tally: counts the bytes, over all contexts.
+        broken: sites that could not be joined with the one before them, over all contexts.
+    """
+
+    tally: Tally
+    broken: set[int]
+    held: dict[int, Residual] = field(default_factory=dict)
+    chain: _Chain | None = None
+
+    def reset(self) -> None:
+        """Let go of everything."""
+        for site, residual in self.held.items():
+            if site == residual.first:
+                self.tally.add(-residual.size_bytes)
+        self.held.clear()
+        self.chain = None
+
+    def use(self, site: int, inputs: Tensors, last: bool) -> Tensors | None:
+        """The output of a CACHE cell; ``None`` if this context never stored a residual for it."""
+        residual = self.held.get(site)
+        if residual is None:
+            return None
+        if last:
+            del self.held[site]
+            if site == residual.first:
+                self.tally.add(-residual.size_bytes)
+        return inputs if site != residual.first else _add(inputs, residual)
+
+    def handed_on(self, site: int) -> Tensors:
+        """What the site before this one returned, if nothing has written to it since; asked before the site runs."""
+        if self.chain is None or self.chain.last != site - 1:
+            return ()
+        return tuple(seen.unchanged() for seen in self.chain.outputs)
+
+    def joins(self, site: int, inputs: Tensors, handed_on: Tensors) -> bool:
+        """Whether the site continues the chain of its neighbours; the chain is closed if not."""
+        same = len(handed_on) == len(inputs) and all(one is two for one, two in zip(handed_on, inputs, strict=True))
+        if same and self._check():
+            return True
+        self.broken.add(site)
+        return self.close()
+
+    def after(self, site: int, inputs: Tensors, outputs: Tensors, joined: bool) -> None:
+        """Take the residual of a site that was just computed."""
+        chain = self.chain if joined else None
+        start = chain.inputs if chain else inputs
+        dtypes = tuple(None if tensor is None else tensor.dtype for tensor in outputs)
+        residual = Residual(chain.residual.first if chain else site, _subtract(outputs, start), dtypes)
+        self.chain = _Chain(
+            last=site,
+            inputs=start,
+            residual=residual,
+            shorter=chain.residual if chain else None,
+            outputs=[_Seen(tensor) for tensor in outputs],
+            inner=chain.outputs if chain else [],
+        )
+
+    def close(self) -> bool:
+        """The chain is over: keep its residual. False: nothing to join with any more."""
+        if self._check() and self.chain is not None:
+            self._keep(self.chain.residual, self.chain.last)
+        self.chain = None
+        return False
+
+    def _check(self) -> bool:
+        """Parts the chain before its last site if something else still reads what lies between; whether it goes on.
+
+        A long skip connection, for example, reads the output of a block much later; were it one with the next block,
+        that output would be another one.
+        """
+        chain = self.chain
+        if chain is None or chain.shorter is None or all(seen.is_gone for seen in chain.inner):
+            return chain is not None
+        self.broken.add(chain.last)
+        self._keep(chain.shorter, chain.last - 1)
+        rest = Residual(chain.last, _subtract(chain.residual.values, chain.shorter.values), chain.residual.dtypes)
+        between = tuple(seen.unchanged() for seen in chain.inner)
+        if any(tensor is None for tensor in between):
+            self._keep(rest, chain.last)
+            self.chain = None
+            return False
+        self.chain = _Chain(chain.last, between, rest, None, chain.outputs, [])
+        return True
+
+    def _keep(self, residual: Residual, last: int) -> None:
+        for site in range(residual.first, last + 1):
+            self.held[site] = residual
+        self.tally.add(residual.size_bytes)
+
+
+def _add(inputs: Tensors, residual: Residual) -> Tensors:
+    return tuple(
+        None if value is None or dtype is None else (tensor + value).to(dtype)
+        for tensor, value, dtype in zip(inputs, residual.values, residual.dtypes, strict=True)
+    )
+
+
+def _subtract(left: Tensors, right: Tensors) -> Tensors:
+    return tuple(None if one is None else one - two for one, two in zip(left, right, strict=True))
+
+
+def _version(tensor: torch.Tensor) -> int | None:
+    """How often it was written to; ``None`` where torch does not say (inference mode)."""
+    return None if tensor.is_inference() else tensor._version

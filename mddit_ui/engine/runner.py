@@ -1,0 +1,198 @@
+"""Run one generation through the real pipeline."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils._pytree import tree_map
+
+from mddit_ui.core.cost import MacTable
+from mddit_ui.core.errors import ModelError
+from mddit_ui.core.policy import Policy
+from mddit_ui.core.records import GenerationConfig, RunResult
+from mddit_ui.engine.acting import Call, StepEvent
+from mddit_ui.engine.adapters import adapter, call_arguments, make_scheduler
+from mddit_ui.engine.hooks import AppliedPolicy, attach
+from mddit_ui.engine.macs import Counter
+from mddit_ui.engine.previews import preview, to_images
+from mddit_ui.models.loading import LoadedModel
+from mddit_ui.models.sites import find_sites
+
+DECODE_BATCH = 8  # images in the VAE at one time
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """What one evaluation of the model costs, for one image, guidance counted."""
+
+    table: MacTable
+    residual_bytes: tuple[int, ...]  # one residual of each site
+    timesteps: tuple[float, ...]  # of the run that was asked for
+
+
+def generate(
+    loaded: LoadedModel,
+    policy: Policy | None,
+    config: GenerationConfig,
+    *,
+    on_step: Callable[[StepEvent], None] | None = None,
+    previews: bool = False,
+) -> RunResult:
+    """Pictures of a config under a policy (``None``: the untouched model).
+
+    Image i depends on its prompt and seed alone, not on the batch that it is in.
+
+    Args:
+        on_step: called after each model evaluation; may raise ``Cancelled`` to stop there, leaving nothing behind.
+        previews: give it a small picture of what the model sees at that step.
+
+    Raises:
+        ConfigError, PolicyError: the request, the policy and the model don't fit.
+        ModelError: the latents are not finite.
+    """
+    with loaded.lock:
+        table = measure(loaded, config).table
+        arguments = call_arguments(loaded, config)
+
+        def observe(call: Call) -> None:
+            if on_step is not None and call.is_first:
+                on_step(StepEvent(call.step, len(loaded.pipe.scheduler.timesteps), picture(call)))
+
+        def picture(call: Call) -> np.ndarray | None:
+            return preview(loaded.pipe, call, config) if previews else None
+
+        start = time.perf_counter()
+        with _scheduler(loaded, config), attach(loaded.pipe, policy, observe) as applied:
+            latents, images = _sample(loaded, arguments)
+            timesteps = tuple(float(t) for t in loaded.pipe.scheduler.timesteps)
+        if not bool(torch.isfinite(latents).all()):
+            raise ModelError(
+                f"{loaded.spec.id} gave numbers that are not finite ({loaded.dtype} on {loaded.device}); "
+                "compute more cells, or set MDDIT_DTYPE=float32."
+            )
+        if images is None:
+            images = decode(loaded, latents)
+        wall_seconds = time.perf_counter() - start
+    full_macs = table.full(len(timesteps)) * config.images
+    return RunResult(
+        images=images,
+        latents=latents.float().cpu().numpy(),
+        timesteps=timesteps,
+        wall_seconds=wall_seconds,
+        transformer_seconds=applied.seconds,
+        macs=full_macs - _saved(applied, table, len(timesteps)) * config.images,
+        full_macs=full_macs,
+        peak_cache_bytes=applied.peak_cache_bytes,
+    )
+
+
+def measure(loaded: LoadedModel, config: GenerationConfig) -> Measurement:
+    """What one evaluation of the model costs: counted in a run of the pipeline in which nothing is computed."""
+    with loaded.lock:
+        with _scheduler(loaded, config):
+            loaded.pipe.scheduler.set_timesteps(config.steps)
+            timesteps = tuple(float(t) for t in loaded.pipe.scheduler.timesteps)
+        key = ("measurement", config.height, config.width, config.guidance_scale > 1)
+        if key not in loaded.memo:
+            loaded.memo[key] = _measure(loaded, config)
+        table, residual_bytes = loaded.memo[key]
+        return Measurement(table, residual_bytes, timesteps)
+
+
+def measure_macs(loaded: LoadedModel, config: GenerationConfig) -> MacTable:
+    """MACs of one model evaluation (one image, guidance counted)."""
+    return measure(loaded, config).table
+
+
+@torch.no_grad()
+def decode(loaded: LoadedModel, latents: torch.Tensor) -> np.ndarray:
+    """(n, h, w, 3) uint8 pictures of latents."""
+    vae = loaded.pipe.vae
+    shift = vae.config.get("shift_factor") or 0.0
+    latents = (latents / vae.config.scaling_factor + shift).to(vae.dtype)
+    parts = [vae.decode(part, return_dict=False)[0] for part in latents.split(DECODE_BATCH)]
+    return to_images(torch.cat(parts) / 2 + 0.5)
+
+
+def _sample(loaded: LoadedModel, arguments: dict[str, Any]) -> tuple[torch.Tensor, np.ndarray | None]:
+    """(latents, images or None where the pipeline leaves decoding to us)."""
+    if adapter(loaded.pipe).latent:
+        return loaded.pipe(**arguments).images, None
+    vae = loaded.pipe.vae
+    given: list[torch.Tensor] = []
+
+    def decode_and_keep(latents: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        given.append(latents * vae.config.scaling_factor)
+        return type(vae).decode(vae, latents, *args, **kwargs)
+
+    vae.decode = decode_and_keep
+    try:
+        pictures = loaded.pipe(**arguments).images
+    finally:
+        del vae.decode
+    return torch.cat(given), to_images(torch.as_tensor(pictures))
+
+
+@contextmanager
+def _scheduler(loaded: LoadedModel, config: GenerationConfig) -> Iterator[None]:
+    """A fresh scheduler for one run; the pipeline's own one is put back."""
+    own = loaded.pipe.scheduler
+    loaded.pipe.scheduler = make_scheduler(own, config.scheduler)
+    try:
+        yield
+    finally:
+        loaded.pipe.scheduler = own
+
+
+def _measure(loaded: LoadedModel, config: GenerationConfig) -> tuple[MacTable, tuple[int, ...]]:
+    transformer = loaded.transformer
+    counter = Counter(transformer, [site.name for site in find_sites(transformer)])
+    counted: list[MacTable] = []
+    few = config.replace(
+        steps=2,
+        prompts=config.prompts[:1],
+        classes=config.classes[:1],
+        seeds=config.seeds[:1],
+        scheduler="default",
+    )
+
+    def count(*args: Any, **kwargs: Any) -> Any:
+        table, output = counter.count(args, kwargs)
+        counted.append(table)
+        return tree_map(lambda t: _zeros(t, loaded.device), output)
+
+    before = vars(transformer).get("forward")
+    with _scheduler(loaded, few):
+        transformer.forward = count
+        try:
+            _sample(loaded, call_arguments(loaded, few))
+        finally:
+            if before is None:
+                del transformer.forward
+            else:
+                transformer.forward = before
+        evaluations = len(loaded.pipe.scheduler.timesteps)
+    calls = len(counted) / evaluations
+    site_macs = np.mean([table.site_macs for table in counted], 0) * calls
+    rest_macs = float(np.mean([table.rest_macs for table in counted]) * calls)
+    residual_bytes = tuple(round(size * calls) for size in counter.site_bytes.values())
+    return MacTable(counter.sites, site_macs, rest_macs), residual_bytes
+
+
+def _zeros(value: Any, device: str) -> Any:
+    return torch.zeros(value.shape, dtype=value.dtype, device=device) if isinstance(value, torch.Tensor) else value
+
+
+def _saved(applied: AppliedPolicy, table: MacTable, steps: int) -> float:
+    """MACs that the run did not do, for one image."""
+    run = applied.run
+    cost = dict(zip(table.sites, table.site_macs, strict=True))
+    calls_a_step = run.calls / steps
+    return sum(
+        cost[site.name] * (steps - computed / calls_a_step)
+        for site, computed in zip(run.sites, run.counts[:, 2], strict=True)
+    )

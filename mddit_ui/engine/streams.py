@@ -1,0 +1,156 @@
+"""What goes in and out of a transformer block: which argument each returned tensor continues."""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import nn
+
+from mddit_ui.core.errors import ModelError
+
+Tensors = tuple[torch.Tensor | None, ...]
+
+
+@dataclass(frozen=True)
+class Streams:
+    """The contract of a block: element k of its output continues the argument ``names[k]``.
+
+    Args:
+        names: one parameter name for each returned element; ``None`` where the block returns ``None``.
+        single: the block returns a tensor, not a sequence of them.
+        parameters: names of the block's parameters, in order, to find positional arguments.
+        mutates: the block writes into its input, so that a copy is needed to take a residual.
+    """
+
+    names: tuple[str | None, ...]
+    single: bool
+    parameters: tuple[str, ...]
+    mutates: bool = False
+
+    def inputs(self, args: tuple, kwargs: dict[str, Any]) -> Tensors:
+        """The tensors that enter, in the order of the output."""
+        return tuple(None if name is None else _argument(name, self.parameters, args, kwargs) for name in self.names)
+
+    def outputs(self, output: Any) -> Tensors:
+        return (output,) if self.single else tuple(output)
+
+    def pack(self, tensors: Tensors) -> Any:
+        """An output as the block would return it."""
+        return tensors[0] if self.single else tensors
+
+    def __str__(self) -> str:
+        names = [name or "None" for name in self.names]
+        return names[0] if self.single else f"({', '.join(names)})"
+
+
+def copies(block: nn.Module, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a call by name, their tensors cloned."""
+    parameters, _ = contract(type(block))
+    named = {**dict(zip(parameters, args, strict=False)), **kwargs}
+    return {name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in named.items()}
+
+
+def learn(block: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any, before: dict[str, Any]) -> Streams:
+    """The streams of a block, inferred from its source and proven on one real call.
+
+    A returned variable continues the parameter of its name; else the first parameter, if one thing is returned; else
+    the first parameter of the same shape that nothing else continues.
+
+    Args:
+        before: copies of the arguments from before the call, to see whether the block writes into them.
+
+    Raises:
+        ModelError: the output is not tensors, or has no input of its shape to continue.
+    """
+    kind = type(block)
+    parameters, returns = contract(kind)
+    single = isinstance(output, torch.Tensor)
+    elements = (output,) if single else tuple(output) if isinstance(output, tuple | list) else None
+    if elements is None or not all(e is None or isinstance(e, torch.Tensor) for e in elements):
+        raise ModelError(f"{kind.__name__} returns {type(output).__name__}; a policy needs blocks that return tensors.")
+    given = {
+        name: value
+        for name in parameters
+        if isinstance(value := _argument(name, parameters, args, kwargs), torch.Tensor)
+    }
+    for names in (*(r for r in reversed(returns) if len(r) == len(elements)), (None,) * len(elements)):
+        chosen = _match(elements, names, given)
+        if chosen is not None:
+            mutates = any(name and not torch.equal(before[name], given[name]) for name in chosen)
+            return Streams(chosen, single, parameters, mutates)
+    shapes = ", ".join("None" if e is None else str(tuple(e.shape)) for e in elements)
+    raise ModelError(f"{kind.__name__} returns {shapes}; no argument of the same shape goes in that it could continue.")
+
+
+def guess(block: nn.Module) -> Streams | None:
+    """The streams from the source alone, where it leaves no doubt; ``None`` where a call is needed to tell."""
+    parameters, returns = contract(type(block))
+    sure = {names for names in returns if all(name in parameters for name in names)}
+    if len(returns) == 0 or len(set(returns)) != 1 or len(sure) != 1:
+        return None
+    names = next(iter(sure))
+    return Streams(names, _returns_one(type(block)), parameters)
+
+
+def contract(kind: type[nn.Module]) -> tuple[tuple[str, ...], tuple[tuple[str | None, ...], ...]]:
+    """(parameter names, names of what each return statement returns) of a block class's forward."""
+    parameters = tuple(inspect.signature(inspect.unwrap(kind.forward)).parameters)[1:]
+    returns = tuple(tuple(_name(e) for e in elements) for elements, _ in _returns(kind))
+    return parameters, returns
+
+
+def _match(
+    elements: Sequence[torch.Tensor | None], names: Sequence[str | None], given: dict[str, torch.Tensor]
+) -> tuple[str | None, ...] | None:
+    chosen: list[str | None] = []
+    for element, name in zip(elements, names, strict=True):
+        if element is None:
+            chosen.append(None)
+            continue
+        fitting = [p for p, value in given.items() if value.shape == element.shape and p not in chosen]
+        if name in fitting:
+            chosen.append(name)
+        elif fitting and (len(elements) == 1 or name not in given):
+            chosen.append(fitting[0])
+        else:
+            return None
+    return tuple(chosen)
+
+
+def _argument(name: str, parameters: tuple[str, ...], args: tuple, kwargs: dict[str, Any]) -> Any:
+    if name in kwargs:
+        return kwargs[name]
+    place = parameters.index(name)
+    return args[place] if place < len(args) else None
+
+
+def _name(node: ast.expr) -> str | None:
+    return node.id if isinstance(node, ast.Name) else None
+
+
+def _returns_one(kind: type[nn.Module]) -> bool:
+    return all(single for _, single in _returns(kind))
+
+
+@lru_cache(maxsize=256)
+def _returns(kind: type[nn.Module]) -> tuple[tuple[tuple[ast.expr, ...], bool], ...]:
+    """(elements, whether it is one thing) of each return statement of forward itself."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(kind.forward))))
+    except (OSError, TypeError, SyntaxError):
+        return ()
+    found: list[tuple[tuple[ast.expr, ...], bool]] = []
+    pending: list[ast.AST] = list(tree.body[0].body) if isinstance(tree.body[0], ast.FunctionDef) else []
+    while pending:
+        node = pending.pop(0)
+        if isinstance(node, ast.Return) and node.value is not None:
+            several = isinstance(node.value, ast.Tuple)
+            found.append((tuple(node.value.elts) if several else (node.value,), not several))
+        elif not isinstance(node, ast.FunctionDef | ast.Lambda | ast.ClassDef):
+            pending[:0] = ast.iter_child_nodes(node)
+    return tuple(found)

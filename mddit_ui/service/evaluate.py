@@ -1,0 +1,92 @@
+"""Score policies: one on many prompts, or many on a few prompts for a search."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mddit_ui.core.policy import Policy
+from mddit_ui.core.records import GenerationConfig, RunResult, Score
+from mddit_ui.service.generate import generate, score
+
+BATCH = 16  # images in the model at one time
+
+
+def evaluate(
+    model_id: str,
+    policy: Policy | None,
+    config: GenerationConfig,
+    *,
+    reference: RunResult | None = None,
+    on_image: Callable[[int, int], None] | None = None,
+) -> Score:
+    """The score of a policy over all prompts of a config, against full depth with the same seeds.
+
+    Args:
+        reference: the full-depth run, if it is there already; else it is made.
+        on_image: called with (images done, images in all) between batches; may raise ``Cancelled``.
+    """
+    total = config.images * (1 if reference is not None else 2)
+
+    def done(before: int) -> Callable[[int], None]:
+        return lambda images: on_image(before + images, total) if on_image is not None else None
+
+    if reference is None:
+        reference = _generate(model_id, None, config, done(0))
+        result = _generate(model_id, policy, config, done(config.images))
+    else:
+        result = _generate(model_id, policy, config, done(0))
+    return score(model_id, result, config, reference=reference)
+
+
+class Evaluator:
+    """Scores policies on one set of prompts and seeds; what does not depend on the policy is made once."""
+
+    def __init__(self, model_id: str, config: GenerationConfig) -> None:
+        self.model_id = model_id
+        self.config = config
+        self.reference = _generate(model_id, None, config)
+        self.reference_score = score(model_id, self.reference, config, reference=self.reference)
+
+    def __call__(self, policies: Sequence[Policy]) -> list[Score]:
+        return [
+            score(self.model_id, _generate(self.model_id, policy, self.config), self.config, reference=self.reference)
+            for policy in policies
+        ]
+
+
+def make_evaluator(model_id: str, config: GenerationConfig) -> Evaluator:
+    """An evaluator of a search: a callable from policies to their scores.
+
+    ``reference_score`` is that of full depth; it is made here, and so are the text embeddings.
+    """
+    return Evaluator(model_id, config)
+
+
+def _generate(
+    model_id: str, policy: Policy | None, config: GenerationConfig, done: Callable[[int], None] | None = None
+) -> RunResult:
+    """All images of a config, in batches."""
+    results = []
+    for start in range(0, config.images, BATCH):
+        part = slice(start, start + BATCH)
+        batch = config.replace(
+            prompts=config.prompts[part], classes=config.classes[part], seeds=config.image_seeds[part]
+        )
+        results.append(generate(model_id, policy, batch))
+        if done is not None:
+            done(min(start + BATCH, config.images))
+    return _joined(results)
+
+
+def _joined(results: Sequence[RunResult]) -> RunResult:
+    return replace(
+        results[0],
+        images=np.concatenate([result.images for result in results]),
+        latents=np.concatenate([result.latents for result in results]),
+        wall_seconds=sum(result.wall_seconds for result in results),
+        transformer_seconds=sum(result.transformer_seconds for result in results),
+        macs=sum(result.macs for result in results),
+        full_macs=sum(result.full_macs for result in results),
+        peak_cache_bytes=max(result.peak_cache_bytes for result in results),
+    )
