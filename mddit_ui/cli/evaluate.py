@@ -24,7 +24,12 @@ def run(args: Namespace) -> None:
         config = config_of(args, spec, read_prompts(args.prompts, args.images))
     policy = fitted(policy, spec, args)
     with progress(config.images, "image") as bar:
-        score = service.evaluate(spec.id, policy, config, on_image=lambda *_: bar.update())
+
+        def on_image(done: int, total: int) -> None:
+            bar.total = total  # full depth is made too, to compare with
+            bar.update(done - bar.n)
+
+        score = service.evaluate(spec.id, policy, config, on_image=on_image)
     budget = policy.budget(catalog.describe(spec.id, config.steps, config.scheduler).mac_table) if policy else 1.0
     if args.json:
         emit(

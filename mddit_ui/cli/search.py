@@ -1,5 +1,6 @@
 """``mddit search``: look for policies in the background; watch, pause, resume, stop, and take the best."""
 
+import sys
 import time
 from argparse import ArgumentParser, Namespace
 from typing import Any
@@ -67,8 +68,8 @@ def _follow(search: str, args: Namespace) -> None:
     from mddit_ui.service import searches
 
     row = searches.view(search)
+    print(f"Search {search} runs in the background; Ctrl-C leaves it running.", file=sys.stderr)
     with progress(row.config.evaluations, "policy") as bar:
-        bar.write(f"Search {search} runs in the background; Ctrl-C leaves it running.", file=bar.fp)
         while row.state in MOVING:
             bar.set_postfix_str(_best_words(row), refresh=False)
             bar.update(row.done - bar.n)

@@ -31,7 +31,9 @@ def test_generate_writes_pictures_and_says_what_they_cost(
         "tiny-pixart-full-0-seed5.png",
         "tiny-pixart-full-1-seed6.png",
     ]
-    assert all(Image.open(file).size == (64, 64) for file in told["files"])
+    for file in told["files"]:
+        with Image.open(file) as image:
+            assert image.size == (64, 64)
     assert told["macs"] == pytest.approx(told["full_macs"])
     assert told["score"]["images"] == 2
 

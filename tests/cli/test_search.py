@@ -23,6 +23,7 @@ def start(tiny_pixart: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def json_of(capsys: pytest.CaptureFixture, *argv: str) -> dict:
+    capsys.readouterr()
     assert main([*argv, "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
