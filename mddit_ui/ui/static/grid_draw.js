@@ -141,6 +141,9 @@ function drawLabels(context, labels, view, tokens) {
     const box = cellBox({step, site: 0}, view);
     context.fillText(String(step), box.x + box.w / 2, view.top + view.gridH + 6);
   }
+  context.textAlign = "right"; context.textBaseline = "bottom";
+  if (view.top > 40) context.fillText("MACs", view.left + view.gridW + view.gapBars + view.barX, view.barY + 1);
+  context.textBaseline = "top";
   context.fillStyle = tokens["ink-soft"];
   const under = view.top + view.gridH + 23;
   context.textAlign = "left"; context.fillText("noise", view.left, under);

@@ -1,0 +1,154 @@
+"""What several parts of the page share: the inputs that make a session, and a policy fitted to a model."""
+
+import html
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import gradio as gr
+import numpy as np
+
+from mddit_ui.core.errors import ConfigError
+from mddit_ui.core.policy import Policy
+from mddit_ui.core.records import Calibration, GenerationConfig, ModelSpec
+from mddit_ui.service import catalog
+from mddit_ui.ui.errors import escaped
+from mddit_ui.ui.grid import GridView
+from mddit_ui.ui.state import Session
+
+
+class Inputs(NamedTuple):
+    """The components whose values are the session, in the order of `session_of`."""
+
+    model: gr.Dropdown
+    grid: Any
+    prompt: gr.Textbox
+    seed: gr.Number
+    steps: gr.Slider
+    guidance: gr.Slider
+    scheduler: gr.Dropdown
+
+
+def is_public() -> bool:
+    """Whether strangers use this page: then nothing is written to the library and no free hub id is loaded."""
+    return bool(os.environ.get("SPACE_ID"))
+
+
+def session_of(
+    model: Any, policy: Policy | None, prompt: Any, seed: Any, steps: Any, guidance: Any, scheduler: Any
+) -> Session:
+    """The session that the page shows.
+
+    Raises:
+        ConfigError, ModelError: a value is out of bounds; the message says which.
+    """
+    spec = known_model(model)
+    if policy is None:
+        raise ConfigError("The grid is still empty; wait until the model is there.")
+    return Session(spec.id, policy, request_of(spec, (str(prompt or ""),), (seed,), steps, guidance, scheduler))
+
+
+def request_of(
+    spec: ModelSpec, prompts: Sequence[str], seeds: Sequence[Any], steps: Any, guidance: Any, scheduler: Any
+) -> GenerationConfig:
+    """A checked request for this model; a class-conditional one takes the prompts as class numbers."""
+    subject: dict[str, Any] = {"prompts": tuple(text.strip() for text in prompts)}
+    if spec.conditioning == "class":
+        if not all(text.strip().isdecimal() for text in prompts):
+            raise ConfigError("This model draws classes, not captions: give the number of a class, such as 207.")
+        subject = {"classes": tuple(int(text) for text in prompts)}
+    elif not all(text.strip() for text in prompts):
+        raise ConfigError("Write a caption first.")
+    return GenerationConfig(
+        **subject,
+        seeds=tuple(_whole(seed, "The seed") for seed in seeds),
+        steps=_whole(steps, "Steps"),
+        guidance_scale=float(guidance or 0),
+        scheduler=scheduler or "default",
+        height=spec.height,
+        width=spec.width,
+    )
+
+
+def known_model(model: Any) -> ModelSpec:
+    """The spec; on a public page only of the models on the list."""
+    if not isinstance(model, str) or not model:
+        raise ConfigError("Choose a model first.")
+    if is_public() and model not in {spec.id for spec in catalog.list_models()}:
+        raise ConfigError("On this page only the models of the list can be used; duplicate the Space for others.")
+    return catalog.get_model(model)
+
+
+def view_of(
+    model: str, policy: Policy | None, steps: int, scheduler: str, calibration: Calibration | None = None
+) -> GridView:
+    """The policy (full depth if there is none) fitted to the model and its steps, with what each cell costs."""
+    shape = shape_of(model, steps, scheduler)
+    policy = fitted(policy, model, shape.sites, shape.timesteps)
+    similar = None
+    if calibration is not None and calibration.model == model:
+        measured = np.asarray(calibration.step_similarity)
+        similar = measured if measured.shape == policy.actions.shape else None
+    return GridView(policy, shape.mac_table, shape.residual_bytes, similar)
+
+
+@lru_cache(maxsize=128)
+def shape_of(model: str, steps: int, scheduler: str) -> catalog.ModelView:
+    """Blocks, timesteps and MACs of a model; kept, since a running generation keeps the model to itself."""
+    return catalog.describe(model, steps, scheduler)
+
+
+def fitted(policy: Policy | None, model: str, sites: Sequence[str], timesteps: Sequence[float]) -> Policy:
+    """The policy for this model and these steps: its rows resampled; full depth if the blocks don't agree."""
+    if policy is None or policy.actions.shape[1] != len(sites):
+        return Policy.full(len(timesteps), tuple(sites), timesteps=tuple(timesteps), model=model, name="full depth")
+    if policy.steps != len(timesteps):
+        policy = policy.resample(steps=len(timesteps))
+    return replace(policy, sites=tuple(sites), timesteps=tuple(timesteps), model=model)
+
+
+def busy() -> list[Any]:
+    """New values of a start and a cancel button while the work runs."""
+    return [gr.Button(visible=False), gr.Button(visible=True)]
+
+
+def idle() -> list[Any]:
+    """The same when it does not."""
+    return [gr.Button(visible=True), gr.Button(visible=False)]
+
+
+def facts(pairs: Sequence[tuple[str, str]]) -> str:
+    """Name and value pairs as HTML; every text is escaped here."""
+    items = "".join(f"<div><dt>{escaped(name)}</dt><dd>{escaped(value)}</dd></div>" for name, value in pairs)
+    return f'<dl class="m-facts">{items}</dl>'
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table as HTML; every text is escaped here."""
+    titles = "".join(f'<th scope="col">{escaped(text)}</th>' for text in head)
+    lines = "".join(f"<tr>{''.join(f'<td>{escaped(text)}</td>' for text in row)}</tr>" for row in rows)
+    inner = f"<thead><tr>{titles}</tr></thead><tbody>{lines}</tbody>"
+    return f'<div class="m-scroll"><table class="m-table">{inner}</table></div>'
+
+
+def heading(title: str, text: str = "") -> gr.HTML:
+    """The title of a panel; constant words only."""
+    note = f"<p>{html.escape(text)}</p>" if text else ""
+    return gr.HTML(f'<div class="m-heading"><h2>{html.escape(title)}</h2>{note}</div>', padding=False)
+
+
+def with_unit(value: float, unit: str) -> str:
+    """``4.99 GMACs``: three digits and a prefix."""
+    for size, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g} {prefix}{unit}"
+    return f"{value:.0f} {unit}"
+
+
+def _whole(value: Any, name: str) -> int:
+    """A whole number; browsers send 7.0 for 7, and JSON may hold anything."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or int(value) != value:
+        raise ConfigError(f"{name} must be a whole number, got {str(value)[:40]!r}.")
+    return int(value)
