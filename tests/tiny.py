@@ -46,7 +46,7 @@ def tiny_pixart(folder: Path, blocks: int = 4) -> Path:
         text_encoder=_text_encoder(),
         vae=_vae(),
         transformer=transformer.eval(),
-        scheduler=DPMSolverMultistepScheduler(),
+        scheduler=DPMSolverMultistepScheduler(prediction_type="v_prediction", timestep_spacing="trailing"),
     )
     return _save(pipe, folder, id=PIXART, family="pixart", conditioning="prompt", clip=CLIP)
 

@@ -54,7 +54,8 @@ class Record(BaseModel):
 class ModelSpec(Record):
     """What the registry knows of a model before it is loaded.
 
-    ``source`` is a hub id (``owner/name``) or a folder; ``conditioning`` says whether a run takes prompts or classes.
+    ``source`` is a hub id (``owner/name``) or a folder; ``conditioning`` says whether a run takes prompts or classes;
+    ``call`` holds arguments that its pipeline is always called with (such as ``max_sequence_length``).
     """
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w./-]{0,199}$")]
@@ -69,6 +70,7 @@ class ModelSpec(Record):
     width: Annotated[int, Field(ge=16, le=4096)] = 512
     licence: str = ""
     clip: str = ""  # id of the CLIP that judges it: a folder in assets/models, or "backbone:pretrained" of open_clip
+    call: dict[str, bool | int | float | str] = {}
     grammar: dict[str, Any] | None = None  # words and template of a model that knows a closed language only
 
 

@@ -61,6 +61,7 @@ class Run:
     seconds: float = 0.0
     first_call: tuple[tuple, dict[str, Any]] | None = None
     step: int = -1  # -1: outside of the transformer's forward
+    slot: str = ""
     current: Residuals | None = None
 
     def begin(self) -> None:
@@ -101,7 +102,7 @@ class RootHook(ModelHook):
         run.slots.add(slot)
         run.calls += 1
         run.steps = step + 1
-        run.step, run.current = step, self._residuals(slot, context)
+        run.step, run.slot, run.current = step, slot, self._residuals(slot, context)
         self.synchronize()
         start = time.perf_counter()
         try:

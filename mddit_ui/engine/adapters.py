@@ -95,6 +95,7 @@ def call_arguments(loaded: LoadedModel, config: GenerationConfig) -> dict[str, A
         "generator": [torch.Generator().manual_seed(seed) for seed in config.image_seeds],
         "output_type": "latent" if special.latent else "pt",
         **special.fixed,
+        **loaded.spec.call,
     }
     arguments = {name: value for name, value in arguments.items() if name in accepted}
     if takes_classes:
@@ -112,11 +113,18 @@ def _embeddings(loaded: LoadedModel, config: GenerationConfig, special: Adapter)
     key = (config.prompts, guided)
     if key not in kept:
         with torch.no_grad():
-            encoded = loaded.pipe.encode_prompt(list(config.prompts), do_classifier_free_guidance=guided)
+            encoded = loaded.pipe.encode_prompt(
+                list(config.prompts), do_classifier_free_guidance=guided, **_for_encoder(loaded)
+            )
         while len(kept) >= MAX_EMBEDDINGS:
             del kept[next(iter(kept))]
         kept[key] = dict(zip(special.encoded, encoded, strict=True))
     return dict(kept[key])
+
+
+def _for_encoder(loaded: LoadedModel) -> dict[str, Any]:
+    accepted = inspect.signature(loaded.pipe.encode_prompt).parameters
+    return {name: value for name, value in loaded.spec.call.items() if name in accepted}
 
 
 def _check_classes(loaded: LoadedModel, config: GenerationConfig) -> None:

@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import torch
-from diffusers.hooks.hooks import HookRegistry
+from diffusers.hooks.hooks import HookRegistry, ModelHook
 from diffusers.utils.torch_utils import unwrap_module
 from torch import nn
 
@@ -48,20 +48,32 @@ def apply_policy(
     return attach(target, policy, observe if on_step is not None else None)
 
 
-def attach(target: Any, policy: Policy | None, observe: Callable[[Call], None] | None = None) -> "AppliedPolicy":
-    """``apply_policy`` for a caller that wants to see every call of the transformer."""
+def attach(
+    target: Any,
+    policy: Policy | None,
+    observe: Callable[[Call], None] | None = None,
+    site_hook: Callable[[Run, int], ModelHook] | None = None,
+) -> "AppliedPolicy":
+    """``apply_policy`` for a caller that wants to see every call of the transformer, or to act on sites by itself.
+
+    Args:
+        observe: called after every call of the transformer.
+        site_hook: makes the hook of a column from the shared run and its index; all blocks, when there is no policy.
+    """
     transformer, scheduler = _transformer(target)
-    sites = () if policy is None else _columns(transformer, policy)
+    sites = _columns(transformer, policy) if policy else find_sites(transformer) if site_hook else ()
     _check_free(transformer)
-    clock = StepClock(None if policy is None else policy.steps, scheduler)
-    run = Run(policy, sites, clock, None if policy is None else plan(policy))
-    return AppliedPolicy(transformer, run, RootHook(run, observe, _synchronizer(transformer)))
+    clock = StepClock(policy.steps if policy else None, scheduler)
+    run = Run(policy, sites, clock, plan(policy) if policy else None)
+    return AppliedPolicy(transformer, run, RootHook(run, observe, _synchronizer(transformer)), site_hook or BlockHook)
 
 
 class AppliedPolicy:
     """A policy at work on one transformer."""
 
-    def __init__(self, transformer: nn.Module, run: Run, root: RootHook) -> None:
+    def __init__(
+        self, transformer: nn.Module, run: Run, root: RootHook, site_hook: Callable[[Run, int], ModelHook]
+    ) -> None:
         self.transformer = transformer
         self.run = run
         self.root = root
@@ -70,7 +82,7 @@ class AppliedPolicy:
         try:
             self._attach(transformer, root, ROOT_HOOK)
             for index, site in enumerate(run.sites):
-                self._attach(transformer.get_submodule(site.name), BlockHook(run, index), HOOK)
+                self._attach(transformer.get_submodule(site.name), site_hook(run, index), HOOK)
             self._gives_reset = not hasattr(transformer, "_reset_stateful_cache")
             if self._gives_reset:  # pipelines call it at the end of every run, on whatever component has it
                 transformer._reset_stateful_cache = self._reset  # type: ignore[assignment]

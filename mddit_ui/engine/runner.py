@@ -66,8 +66,8 @@ def generate(
             return preview(loaded.pipe, call, config) if previews else None
 
         start = time.perf_counter()
-        with _scheduler(loaded, config), attach(loaded.pipe, policy, observe) as applied:
-            latents, images = _sample(loaded, arguments)
+        with with_scheduler(loaded, config), attach(loaded.pipe, policy, observe) as applied:
+            latents, images = sample(loaded, arguments)
             timesteps = tuple(float(t) for t in loaded.pipe.scheduler.timesteps)
         if not bool(torch.isfinite(latents).all()):
             raise ModelError(
@@ -93,7 +93,7 @@ def generate(
 def measure(loaded: LoadedModel, config: GenerationConfig) -> Measurement:
     """What one evaluation of the model costs: counted in a run of the pipeline in which nothing is computed."""
     with loaded.lock:
-        with _scheduler(loaded, config):
+        with with_scheduler(loaded, config):
             loaded.pipe.scheduler.set_timesteps(config.steps)
             timesteps = tuple(float(t) for t in loaded.pipe.scheduler.timesteps)
         key = ("measurement", config.height, config.width, config.guidance_scale > 1)
@@ -118,7 +118,7 @@ def decode(loaded: LoadedModel, latents: torch.Tensor) -> np.ndarray:
     return to_images(torch.cat(parts) / 2 + 0.5)
 
 
-def _sample(loaded: LoadedModel, arguments: dict[str, Any]) -> tuple[torch.Tensor, np.ndarray | None]:
+def sample(loaded: LoadedModel, arguments: dict[str, Any]) -> tuple[torch.Tensor, np.ndarray | None]:
     """(latents, images or None where the pipeline leaves decoding to us)."""
     if adapter(loaded.pipe).latent:
         return loaded.pipe(**arguments).images, None
@@ -138,7 +138,7 @@ def _sample(loaded: LoadedModel, arguments: dict[str, Any]) -> tuple[torch.Tenso
 
 
 @contextmanager
-def _scheduler(loaded: LoadedModel, config: GenerationConfig) -> Iterator[None]:
+def with_scheduler(loaded: LoadedModel, config: GenerationConfig) -> Iterator[None]:
     """A fresh scheduler for one run; the pipeline's own one is put back."""
     own = loaded.pipe.scheduler
     loaded.pipe.scheduler = make_scheduler(own, config.scheduler)
@@ -166,10 +166,10 @@ def _measure(loaded: LoadedModel, config: GenerationConfig) -> tuple[MacTable, t
         return tree_map(lambda t: _zeros(t, loaded.device), output)
 
     before = vars(transformer).get("forward")
-    with _scheduler(loaded, few):
+    with with_scheduler(loaded, few):
         transformer.forward = count
         try:
-            _sample(loaded, call_arguments(loaded, few))
+            sample(loaded, call_arguments(loaded, few))
         finally:
             if before is None:
                 del transformer.forward

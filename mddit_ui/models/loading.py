@@ -61,6 +61,15 @@ def unload() -> None:
         _loaded.clear()
 
 
+def weights_stamp(spec: ModelSpec) -> str:
+    """Something that changes when the weights of a local model do; the hub id of others."""
+    folder = Path(spec.source)
+    if not folder.is_dir():
+        return spec.source
+    files = sorted(folder.glob("**/*.safetensors"))
+    return ";".join(f"{file.relative_to(folder)} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files)
+
+
 def pick_device() -> str:
     """``$MDDIT_DEVICE``, else "cuda", "mps" or "cpu", whichever is there."""
     wish = os.environ.get("MDDIT_DEVICE", "")

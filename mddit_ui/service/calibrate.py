@@ -1,0 +1,33 @@
+"""Probe a model once for each request, and remember the answer."""
+
+import hashlib
+import json
+from collections.abc import Callable
+
+from mddit_ui.core.paths import atomic_write, data_dir
+from mddit_ui.core.records import Calibration, GenerationConfig
+from mddit_ui.engine.acting import StepEvent
+from mddit_ui.engine.probe import probe
+from mddit_ui.models.loading import load, weights_stamp
+from mddit_ui.models.registry import get_model
+
+VERSION = 1  # of what a probe measures; a new number makes old files unread
+
+
+def calibrate(
+    model_id: str, config: GenerationConfig, *, on_step: Callable[[StepEvent], None] | None = None
+) -> Calibration:
+    """The calibration of a model for a config: from ``data_dir()/calibrations`` if it is there, else from one run."""
+    spec = get_model(model_id)
+    question = [VERSION, spec.id, weights_stamp(spec), config.to_dict()]
+    name = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:32]
+    path = data_dir() / "calibrations" / f"{name}.json"
+    try:
+        return Calibration.from_dict(json.loads(path.read_text()))
+    except FileNotFoundError:
+        pass
+    except (ValueError, KeyError, TypeError):
+        path.unlink()  # torn or foreign: made anew
+    calibration = probe(load(model_id), config, on_step=on_step)
+    atomic_write(path, json.dumps(calibration.to_dict(), allow_nan=False))
+    return calibration
