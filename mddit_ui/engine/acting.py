@@ -73,7 +73,13 @@ class Run:
         self.slots = set()
 
 
-class RootHook(ModelHook):
+class Hook(ModelHook):
+    """diffusers' hook, whose ``fn_ref`` is set when it is registered."""
+
+    fn_ref: Any
+
+
+class RootHook(Hook):
     """Knows the step of each call and the cache context it belongs to."""
 
     _is_stateful = True
@@ -83,7 +89,7 @@ class RootHook(ModelHook):
         self.run = run
         self.observe = observe
         self.synchronize = synchronize
-        self.states = StateManager(Residuals, init_args=(run.tally, run.broken))
+        self.states = StateManager(cast(Any, Residuals), init_args=(run.tally, run.broken))
         self.parameters: tuple[str, ...] = ()
 
     def initialize_hook(self, module: nn.Module) -> nn.Module:
@@ -152,7 +158,7 @@ class RootHook(ModelHook):
         return module
 
 
-class BlockHook(ModelHook):
+class BlockHook(Hook):
     """Computes, reuses or skips one block: one column of the policy."""
 
     def __init__(self, run: Run, index: int) -> None:

@@ -1,5 +1,6 @@
 """How each pipeline wants to be called: one door for all of them."""
 
+import functools
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -74,6 +75,25 @@ def make_scheduler(original: Any, name: str) -> Any:
     return getattr(diffusers, table[name]).from_config(original.config, **more)
 
 
+def seed_steps(scheduler: Any, generators: list[torch.Generator]) -> None:
+    """Give a sampler that adds noise the images' own generators, also where the pipeline forgets to pass them.
+
+    Without them the noise would come from torch's global state: other pictures in every run.
+    """
+    step = scheduler.step
+    if "generator" not in inspect.signature(step).parameters:
+        return
+
+    @functools.wraps(step)
+    def seeded(model_output: Any, timestep: Any, sample: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("generator") is None and not args:
+            spare = [torch.Generator().manual_seed(0) for _ in range(len(sample) - len(generators))]
+            kwargs["generator"] = generators + spare  # DiT carries a second copy of the batch along, unused
+        return step(model_output, timestep, sample, *args, **kwargs)
+
+    scheduler.step = seeded
+
+
 def call_arguments(loaded: LoadedModel, config: GenerationConfig) -> dict[str, Any]:
     """The keyword arguments of ``pipe(...)`` for a config: what this pipeline's signature takes.
 
@@ -128,6 +148,7 @@ def _for_encoder(loaded: LoadedModel) -> dict[str, Any]:
 
 
 def _check_classes(loaded: LoadedModel, config: GenerationConfig) -> None:
-    count = loaded.transformer.config.get("num_embeds_ada_norm")
+    config_of_model: Any = loaded.transformer.config
+    count = config_of_model.get("num_embeds_ada_norm")
     if count is not None and max(config.classes) >= count:
         raise ModelError(f"{loaded.spec.id} knows the classes 0 to {count - 1}; got {max(config.classes)}.")

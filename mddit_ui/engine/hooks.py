@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import torch
-from diffusers.hooks.hooks import HookRegistry, ModelHook
+from diffusers.hooks.hooks import HookRegistry
 from diffusers.utils.torch_utils import unwrap_module
 from torch import nn
 
@@ -13,7 +13,7 @@ from mddit_ui.core.cost import MacTable
 from mddit_ui.core.errors import ModelError, PolicyError
 from mddit_ui.core.plan import plan
 from mddit_ui.core.policy import Policy
-from mddit_ui.engine.acting import BlockHook, Call, RootHook, Run, StepEvent
+from mddit_ui.engine.acting import BlockHook, Call, Hook, RootHook, Run, StepEvent
 from mddit_ui.engine.macs import count_call
 from mddit_ui.engine.report import Report, SiteReport
 from mddit_ui.engine.steps import StepClock
@@ -52,7 +52,7 @@ def attach(
     target: Any,
     policy: Policy | None,
     observe: Callable[[Call], None] | None = None,
-    site_hook: Callable[[Run, int], ModelHook] | None = None,
+    site_hook: Callable[[Run, int], Hook] | None = None,
 ) -> "AppliedPolicy":
     """``apply_policy`` for a caller that wants to see every call of the transformer, or to act on sites by itself.
 
@@ -72,7 +72,7 @@ class AppliedPolicy:
     """A policy at work on one transformer."""
 
     def __init__(
-        self, transformer: nn.Module, run: Run, root: RootHook, site_hook: Callable[[Run, int], ModelHook]
+        self, transformer: nn.Module, run: Run, root: RootHook, site_hook: Callable[[Run, int], Hook]
     ) -> None:
         self.transformer = transformer
         self.run = run

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils._pytree import tree_map
@@ -39,8 +40,8 @@ class Counter:
                 handle.remove()
         flops = {name: sum(by_op.values()) for name, by_op in counter.get_flop_counts().items()}
         root = type(self.twin).__name__
-        site_macs = [flops.get(f"{root}.{name}", 0) / 2 for name in self.sites]
-        return MacTable(self.sites, site_macs, counter.get_total_flops() / 2 - sum(site_macs)), output
+        site_macs = np.array([flops.get(f"{root}.{name}", 0) / 2 for name in self.sites])
+        return MacTable(self.sites, site_macs, counter.get_total_flops() / 2 - float(site_macs.sum())), output
 
     def _see(self, name: str) -> Any:
         def see(module: nn.Module, args: tuple, output: Any) -> None:

@@ -5,13 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from diffusers.hooks.hooks import ModelHook
 from torch import nn
 
 from mddit_ui.core.errors import ConfigError
 from mddit_ui.core.records import Calibration, GenerationConfig
-from mddit_ui.engine.acting import Call, Run, StepEvent
-from mddit_ui.engine.adapters import call_arguments
+from mddit_ui.engine.acting import Call, Hook, Run, StepEvent
+from mddit_ui.engine.adapters import call_arguments, seed_steps
 from mddit_ui.engine.hooks import attach
 from mddit_ui.engine.runner import measure, sample, with_scheduler
 from mddit_ui.engine.streams import Tensors, copies, learn
@@ -45,11 +44,13 @@ def probe(
             if on_step is not None and call.is_first:
                 on_step(StepEvent(call.step, steps))
 
-        def hook(run: Run, index: int) -> ModelHook:
+        def hook(run: Run, index: int) -> Hook:
             return ProbeHook(run, index, seen)
 
+        arguments = call_arguments(loaded, config)
         with with_scheduler(loaded, config), attach(loaded.pipe, None, observe, hook):
-            sample(loaded, call_arguments(loaded, config))
+            seed_steps(loaded.pipe.scheduler, arguments["generator"])
+            sample(loaded, arguments)
         return Calibration(
             model=loaded.spec.id,
             sites=measured.table.sites,
@@ -86,7 +87,7 @@ class Seen:
         return np.where(count > 0, self.sums[name] / np.maximum(count, 1), np.nan)
 
 
-class ProbeHook(ModelHook):
+class ProbeHook(Hook):
     """Runs its block untouched and compares what comes out with what went in and with the steps before."""
 
     def __init__(self, run: Run, index: int, seen: Seen) -> None:

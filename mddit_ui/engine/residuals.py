@@ -159,13 +159,13 @@ class Residuals:
 
 def _add(inputs: Tensors, residual: Residual) -> Tensors:
     return tuple(
-        None if value is None or dtype is None else (tensor + value).to(dtype)
+        None if tensor is None or value is None or dtype is None else (tensor + value).to(dtype)
         for tensor, value, dtype in zip(inputs, residual.values, residual.dtypes, strict=True)
     )
 
 
 def _subtract(left: Tensors, right: Tensors) -> Tensors:
-    return tuple(None if one is None else one - two for one, two in zip(left, right, strict=True))
+    return tuple(None if one is None or two is None else one - two for one, two in zip(left, right, strict=True))
 
 
 def _version(tensor: torch.Tensor) -> int | None:

@@ -11,11 +11,11 @@ import torch
 from torch.utils._pytree import tree_map
 
 from mddit_ui.core.cost import MacTable
-from mddit_ui.core.errors import ModelError
+from mddit_ui.core.errors import ModelError, NotFiniteError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, RunResult
 from mddit_ui.engine.acting import Call, StepEvent
-from mddit_ui.engine.adapters import adapter, call_arguments, make_scheduler
+from mddit_ui.engine.adapters import adapter, call_arguments, make_scheduler, seed_steps
 from mddit_ui.engine.hooks import AppliedPolicy, attach
 from mddit_ui.engine.macs import Counter
 from mddit_ui.engine.previews import preview, to_images
@@ -52,7 +52,7 @@ def generate(
 
     Raises:
         ConfigError, PolicyError: the request, the policy and the model don't fit.
-        ModelError: the latents are not finite.
+        NotFiniteError: the latents are not finite.
     """
     with loaded.lock:
         table = measure(loaded, config).table
@@ -67,10 +67,11 @@ def generate(
 
         start = time.perf_counter()
         with with_scheduler(loaded, config), attach(loaded.pipe, policy, observe) as applied:
+            seed_steps(loaded.pipe.scheduler, arguments["generator"])
             latents, images = sample(loaded, arguments)
             timesteps = tuple(float(t) for t in loaded.pipe.scheduler.timesteps)
         if not bool(torch.isfinite(latents).all()):
-            raise ModelError(
+            raise NotFiniteError(
                 f"{loaded.spec.id} gave numbers that are not finite ({loaded.dtype} on {loaded.device}); "
                 "compute more cells, or set MDDIT_DTYPE=float32."
             )

@@ -97,7 +97,7 @@ def guess(block: nn.Module) -> Streams | None:
     return Streams(names, _returns_one(type(block)), parameters)
 
 
-def contract(kind: type[nn.Module]) -> tuple[tuple[str, ...], tuple[tuple[str | None, ...], ...]]:
+def contract(kind: Any) -> tuple[tuple[str, ...], tuple[tuple[str | None, ...], ...]]:
     """(parameter names, names of what each return statement returns) of a block class's forward."""
     parameters = tuple(inspect.signature(inspect.unwrap(kind.forward)).parameters)[1:]
     returns = tuple(tuple(_name(e) for e in elements) for elements, _ in _returns(kind))
@@ -133,12 +133,12 @@ def _name(node: ast.expr) -> str | None:
     return node.id if isinstance(node, ast.Name) else None
 
 
-def _returns_one(kind: type[nn.Module]) -> bool:
+def _returns_one(kind: Any) -> bool:
     return all(single for _, single in _returns(kind))
 
 
 @lru_cache(maxsize=256)
-def _returns(kind: type[nn.Module]) -> tuple[tuple[tuple[ast.expr, ...], bool], ...]:
+def _returns(kind: Any) -> tuple[tuple[tuple[ast.expr, ...], bool], ...]:
     """(elements, whether it is one thing) of each return statement of forward itself."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(kind.forward))))
@@ -149,8 +149,8 @@ def _returns(kind: type[nn.Module]) -> tuple[tuple[tuple[ast.expr, ...], bool], 
     while pending:
         node = pending.pop(0)
         if isinstance(node, ast.Return) and node.value is not None:
-            several = isinstance(node.value, ast.Tuple)
-            found.append((tuple(node.value.elts) if several else (node.value,), not several))
+            value = node.value
+            found.append((tuple(value.elts), False) if isinstance(value, ast.Tuple) else ((value,), True))
         elif not isinstance(node, ast.FunctionDef | ast.Lambda | ast.ClassDef):
             pending[:0] = ast.iter_child_nodes(node)
     return tuple(found)

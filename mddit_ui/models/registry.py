@@ -51,7 +51,7 @@ def list_models() -> tuple[ModelSpec, ...]:
 
     A folder whose ``mddit.json`` can't be read is left out here; ``get_model`` says what is wrong with it.
     """
-    found = {}
+    found: dict[str, ModelSpec] = {}
     for folder in _spec_folders():
         try:
             spec = read_spec(folder)
