@@ -58,14 +58,14 @@ def build_app() -> gr.Blocks:
             with gr.Tab("Compare", id="compare"):
                 runs_chart, runs_table = compare.build(inputs, visit)
             with gr.Tab("Library", id="library"):
-                shelf = library.build(inputs)
+                shelf = library.build(parts)
 
         quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-        desk.wire(parts, calibration, shelf.name)
+        desk.wire(parts, calibration)
         ended = studio.wire(inputs, parts.pair, parts.go, parts.stop, kept, visit)
         ended.then(compare.shown_runs, visit, [runs_chart, runs_table], **quiet)
 
-        page = [*inputs, shelf.name, *desk.model_outputs(parts), searching.prompts]
+        page = [*inputs, parts.name, *desk.model_outputs(parts), searching.prompts]
 
         @shown
         def restore(stored: Any, stored_job: Any, request: gr.Request) -> list[Any]:
@@ -108,12 +108,12 @@ def build_app() -> gr.Blocks:
             inputs.prompt.change,
             inputs.seed.change,
             inputs.guidance.change,
-            shelf.name.change,
+            parts.name.change,
         ]
         gr.on(
             changes,
             remember,
-            [shelf.name, *inputs],
+            [parts.name, *inputs],
             [saved, understanding.macs, shelf.snippet],
             trigger_mode="always_last",
             **quiet,
@@ -126,7 +126,7 @@ def build_app() -> gr.Blocks:
             session = session_of(*values)
             return pack(Session(session.model, library.named(session.policy, name), session.config))
 
-        link.click(link_of, [shelf.name, *inputs], link_text, **quiet).success(None, link_text, None, js=COPY_LINK)
+        link.click(link_of, [parts.name, *inputs], link_text, **quiet).success(None, link_text, None, js=COPY_LINK)
         mode.click(None, None, None, js=TOGGLE)
     demo.queue(api_open=False, max_size=20, default_concurrency_limit=4, status_update_rate=5)
     return demo

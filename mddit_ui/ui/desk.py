@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from mddit_ui.core.errors import ConfigError
-from mddit_ui.core.policy import Policy
+from mddit_ui.core.policy import MAX_NAME, Policy
 from mddit_ui.core.presets import PRESETS
 from mddit_ui.core.records import ModelSpec
 from mddit_ui.service import catalog
@@ -49,6 +49,10 @@ class Desk(NamedTuple):
     warning: gr.Markdown
     preset: gr.Radio
     every: gr.Number
+    name: gr.Textbox
+    save: gr.Button
+    download: gr.Button
+    upload: gr.UploadButton
 
 
 def build(model: gr.Dropdown) -> Desk:
@@ -68,6 +72,18 @@ def build(model: gr.Dropdown) -> Desk:
                     3, label="n", precision=0, minimum=2, maximum=20, scale=0, min_width=72, elem_id="preset-n"
                 )
             grid = PolicyGrid(None, elem_id="editor")
+            with gr.Row(elem_classes="m-tight m-file"):
+                name = gr.Textbox("untitled", label="Name", max_length=MAX_NAME, elem_id="policy-name", min_width=150)
+                save = gr.Button("Save", size="md", interactive=not is_public(), elem_id="library-save", min_width=70)
+                download = gr.Button("Download", size="md", elem_id="library-download", min_width=96)
+                upload = gr.UploadButton(
+                    "Upload",
+                    size="md",
+                    type="binary",
+                    file_types=[".json"],
+                    elem_id="library-upload",
+                    min_width=84,
+                )
             card = gr.Markdown("", elem_classes="m-note", elem_id="model-card")
         with gr.Column(scale=9, elem_classes="m-panel", min_width=360):
             heading("Pictures", "the same seed at full depth and with this policy")
@@ -94,10 +110,11 @@ def build(model: gr.Dropdown) -> Desk:
                 stop = gr.Button("Cancel", variant="stop", size="md", visible=False, elem_id="cancel", min_width=110)
             pair = ImagePair(None, elem_id="pair")
     inputs = Inputs(model, grid, prompt, seed, steps, guidance, scheduler)
-    return Desk(inputs, card, pair, go, stop, examples, builder, lists, add, clear, warning, preset, every)
+    pictures = (card, pair, go, stop, examples, builder, lists, add, clear, warning)
+    return Desk(inputs, *pictures, preset, every, name, save, download, upload)
 
 
-def wire(desk: Desk, calibration: gr.State, name: gr.Textbox) -> None:
+def wire(desk: Desk, calibration: gr.State) -> None:
     """Presets, steps, examples and the caption builder."""
     inputs = desk.inputs
     quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -123,7 +140,7 @@ def wire(desk: Desk, calibration: gr.State, name: gr.Textbox) -> None:
         [desk.preset.input, desk.every.input],
         start_from,
         [desk.preset, desk.every, *shape],
-        [inputs.grid, name],
+        [inputs.grid, desk.name],
         **quiet,
     )
     gr.on([inputs.steps.blur, inputs.steps.submit, inputs.scheduler.input], reshape, shape, inputs.grid, **quiet)

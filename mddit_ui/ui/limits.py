@@ -1,5 +1,6 @@
 """How much one request may send: a small middleware, since the server itself sets no limit on a body."""
 
+from contextlib import suppress
 from typing import Any
 
 from starlette.middleware import Middleware
@@ -39,14 +40,14 @@ class BodyLimit:
 
         async def watched(message: Message) -> None:
             nonlocal started
-            started = True
-            await send(message)
+            if seen <= self.most or started:  # else it is the inner answer to our own exception
+                started = True
+                await send(message)
 
-        try:
+        with suppress(BodyTooLarge):
             await self.app(scope, counted, watched)
-        except BodyTooLarge:
-            if not started:
-                await _refuse(send)
+        if seen > self.most and not started:
+            await _refuse(send)
 
 
 def middleware() -> list[Middleware]:

@@ -43,21 +43,35 @@ function agesOf({steps, sites, cells}) {
   return ages;
 }
 
-// Most residuals held at one time: stored at a compute that a later cache of the column uses, freed after the last use.
+// Most residuals held at one time, as core.plan counts them: neighbours that were computed in the same step and are used
+// in the same later steps keep one; a residual is freed after its last use.
 function peakResiduals({steps, sites, cells}) {
-  const delta = new Int32Array(steps + 1);
+  const size = steps * sites, source = new Int32Array(size).fill(-1), lastUse = new Int32Array(size).fill(-1);
+  const parted = new Uint8Array(size), freed = new Uint8Array(size);
   for (let site = 0; site < sites; site++) {
-    let from = -1, until = -1;
-    const close = () => { if (until >= 0) { delta[from] += 1; delta[until + 1] -= 1; } };
+    let last = -1;
     for (let step = 0; step < steps; step++) {
-      const cell = cells[step * sites + site];
-      if (cell === COMPUTE) { close(); from = step; until = -1; }
-      else if (cell === CACHE) until = step;
+      const at = step * sites + site;
+      if (cells[at] === COMPUTE) last = step;
+      else if (cells[at] === CACHE) { source[at] = last; lastUse[last * sites + site] = step; }
     }
-    close();
   }
+  for (let step = 0; step < steps; step++) {
+    for (let site = 1; site < sites; site++) {
+      const here = source[step * sites + site], before = source[step * sites + site - 1];
+      if (here === before) continue;
+      if (here >= 0) parted[here * sites + site] = 1;
+      if (before >= 0) parted[before * sites + site] = 1;
+    }
+  }
+  const joined = (at) => at % sites > 0 && lastUse[at] >= 0 && lastUse[at - 1] >= 0 && !parted[at];
+  for (let at = 0; at < size; at++) if (lastUse[at] >= 0) freed[lastUse[at] * sites + at % sites] = 1;
   let held = 0, peak = 0;
-  for (let step = 0; step < steps; step++) { held += delta[step]; peak = Math.max(peak, held); }
+  for (let at = 0; at < size; at++) {
+    if (lastUse[at] >= 0 && !joined(at)) held += 1;
+    peak = Math.max(peak, held);
+    if (freed[at] && !joined(source[at] * sites + at % sites)) held -= 1;
+  }
   return peak;
 }
 

@@ -7,23 +7,25 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from mddit_ui.core.errors import ConfigError, PolicyError
-from mddit_ui.core.policy import MAX_NAME, Policy
+from mddit_ui.core.policy import Policy
 from mddit_ui.core.policy_json import MAX_BYTES, dumps, loads
 from mddit_ui.store import library
+from mddit_ui.ui.desk import Desk
 from mddit_ui.ui.errors import shown
-from mddit_ui.ui.parts import Inputs, heading, is_public, view_of
+from mddit_ui.ui.parts import heading, is_public, view_of
 from mddit_ui.ui.tabs.compare import SAVE_FILE
 
 
 class Tab(NamedTuple):
     """Components that other parts update."""
 
-    name: gr.Textbox
     listing: gr.Radio
     snippet: gr.Code
 
 
-def build(inputs: Inputs) -> Tab:
+def build(desk: Desk) -> Tab:
+    """The list and the lines of Python; the file row stands under the grid."""
+    inputs, name = desk.inputs, desk.name
     with gr.Row(equal_height=True):
         with gr.Column(elem_classes="m-panel", min_width=320):
             heading("Saved policies", "files in saved_policies/")
@@ -32,16 +34,6 @@ def build(inputs: Inputs) -> Tab:
                 open_ = gr.Button("Load into the grid", size="md", elem_id="library-load")
                 delete = gr.Button("Delete", size="md", variant="stop", visible=not is_public())
         with gr.Column(elem_classes="m-panel", min_width=320):
-            heading("The policy in the grid")
-            name = gr.Textbox("untitled", label="Name", max_length=MAX_NAME, elem_id="policy-name")
-            with gr.Row(elem_classes="m-buttons"):
-                save = gr.Button(
-                    "Save", variant="primary", size="md", interactive=not is_public(), elem_id="library-save"
-                )
-                download = gr.Button("Download JSON", size="md", elem_id="library-download")
-                upload = gr.UploadButton(
-                    "Upload JSON", size="md", type="binary", file_types=[".json"], elem_id="library-upload"
-                )
             heading("Use it elsewhere", "with any diffusers pipeline of these blocks")
             snippet = gr.Code(language="python", interactive=False, show_label=False, elem_id="snippet")
         text, file_name = gr.Textbox(visible=False), gr.Textbox(visible=False)
@@ -84,13 +76,13 @@ def build(inputs: Inputs) -> Tab:
         return [dumps(content), f"{content.digest}.json"]
 
     open_.click(load, [listing, *shape], [inputs.grid, name], **quiet)
-    save.click(keep, [inputs.grid, name], listing, **quiet)
+    desk.save.click(keep, [inputs.grid, name], listing, **quiet)
     delete.click(remove, listing, listing, **quiet)
-    upload.upload(take, [upload, *shape], [inputs.grid, name], **quiet)
-    download.click(file, [inputs.grid, name], [text, file_name], **quiet).success(
+    desk.upload.upload(take, [desk.upload, *shape], [inputs.grid, name], **quiet)
+    desk.download.click(file, [inputs.grid, name], [text, file_name], **quiet).success(
         None, [text, file_name], None, js=SAVE_FILE
     )
-    return Tab(name, listing, snippet)
+    return Tab(listing, snippet)
 
 
 def choices(chosen: str | None = None) -> Any:

@@ -1,0 +1,126 @@
+"""A browser, and the app in a process of its own with the tiny models."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from mddit_ui.core.paths import ROOT
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = (
+    "--no-sandbox --headless --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+START_SECONDS = 120
+
+
+@dataclass
+class App:
+    """A running app: its address, its folders, and how to open a page that collects what the console says."""
+
+    url: str
+    data: Path
+    policies: Path
+    browser: Browser
+    said: list[str] = field(default_factory=list)
+
+    def page(self, query: str = "", width: int = 1440) -> Page:
+        """A fresh visitor's page, when the grid is there."""
+        page = self.browser.new_context(viewport={"width": width, "height": 1000}, locale="en-GB").new_page()
+        self.listen(page)
+        page.goto(self.url + query)
+        ready(page)
+        return page
+
+    def listen(self, page: Page) -> None:
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self.said.append(f"page error: {error}"))
+        page.on("dialog", lambda dialog: (self.said.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type == "error" or "PWNED" in message.text:
+            self.said.append(f"{message.type}: {message.text}")
+
+
+def ready(page: Page) -> None:
+    page.wait_for_selector('#editor .pg[data-ready="true"]', timeout=60_000)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        if os.environ.get("CI"):
+            pytest.fail(f"{CHROMIUM} is missing, and CI has to run these tests.")
+        pytest.skip(f"{CHROMIUM} is missing; install Chromium to run these tests.")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def served(tiny_models: Path, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """The app as a person starts it, on a free port, with folders of its own."""
+    folder = tmp_path_factory.mktemp("app")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        **os.environ,
+        "GRADIO_SERVER_PORT": str(port),
+        "MDDIT_MODELS": str(tiny_models),
+        "MDDIT_MODEL": "tiny-pixart",
+        "MDDIT_DATA": str(folder / "data"),
+        "MDDIT_POLICIES": str(folder / "policies"),
+        "GRADIO_TEMP_DIR": str(folder / "gradio"),
+    }
+    log = folder / "app.log"
+    with open(log, "wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    url = f"http://127.0.0.1:{port}/"
+    try:
+        _wait_until_up(url, process, log)
+        yield App(url, folder / "data", folder / "policies", browser)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    assert "Traceback" not in log.read_text(), log.read_text()[-4000:]
+
+
+@pytest.fixture
+def app(served: App) -> Iterator[App]:
+    """The running app; a test fails when the console of one of its pages reports an error."""
+    served.said.clear()
+    yield served
+    for context in served.browser.contexts:
+        context.close()
+    assert served.said == []
+
+
+def _wait_until_up(url: str, process: subprocess.Popen, log: Path) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            pytest.fail(f"The app ended: {log.read_text()[-4000:]}")
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                if answer.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail(f"The app was not up after {START_SECONDS} s: {log.read_text()[-4000:]}")

@@ -1,0 +1,37 @@
+"""A body that is too large is refused, whether or not it says its length."""
+
+from collections.abc import Iterator
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from mddit_ui.ui.limits import BodyLimit
+
+
+async def echo(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(str(len(await request.body())))
+
+
+@pytest.fixture
+def client() -> Iterator[TestClient]:
+    app = Starlette(routes=[Route("/", echo, methods=["POST"])])
+    with TestClient(BodyLimit(app, most=1000)) as client:
+        yield client
+
+
+@pytest.mark.parametrize(("size", "status"), [(0, 200), (1000, 200), (1001, 413), (50_000, 413)])
+def test_a_body_with_a_length(client: TestClient, size: int, status: int) -> None:
+    assert client.post("/", content=b"x" * size).status_code == status
+
+
+@pytest.mark.parametrize(("parts", "status"), [(1, 200), (4, 413)])
+def test_a_body_in_chunks(client: TestClient, parts: int, status: int) -> None:
+    assert client.post("/", content=(b"x" * 400 for _ in range(parts))).status_code == status
+
+
+def test_a_false_length_is_refused(client: TestClient) -> None:
+    assert client.post("/", content=b"x", headers={"content-length": "many"}).status_code == 413
