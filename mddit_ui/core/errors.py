@@ -17,6 +17,10 @@ class ModelError(MdditError):
     """A model that can't be found, loaded or hooked."""
 
 
+class NotFiniteError(ModelError):
+    """A run whose latents are not finite numbers; a search counts that policy as worst."""
+
+
 class StoreError(MdditError):
     """Something that should be in the store is missing or damaged."""
 

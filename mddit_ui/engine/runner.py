@@ -11,7 +11,7 @@ import torch
 from torch.utils._pytree import tree_map
 
 from mddit_ui.core.cost import MacTable
-from mddit_ui.core.errors import ModelError, NotFiniteError
+from mddit_ui.core.errors import NotFiniteError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, RunResult
 from mddit_ui.engine.acting import Call, StepEvent

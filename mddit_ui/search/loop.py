@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from mddit_ui.core.errors import NotFiniteError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import Score
 from mddit_ui.search.encoding import Encoding
@@ -80,7 +81,7 @@ def search(
             if not go_on():
                 raise _Stopped("")
             began = time.perf_counter()
-            (score,) = task.evaluate([policy])
+            score = _score(task.evaluate, policy)
             seconds = time.perf_counter() - began
             new = Evaluation(len(memory) + 1, generation, policy, score, task.objective(score), seconds)
             on_evaluation(new)
@@ -93,6 +94,14 @@ def search(
         return _generations(task, task.encode(best.policy), evaluated, on_generation, starts)
     except _Stopped as stopped:
         return stopped.reason
+
+
+def _score(evaluate: Evaluator, policy: Policy) -> Score:
+    try:
+        (score,) = evaluate([policy])
+    except NotFiniteError:
+        return Score()
+    return score
 
 
 class _Stopped(Exception):

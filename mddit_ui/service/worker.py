@@ -87,10 +87,10 @@ def run(search_id: str, model: Model) -> int:
     """Work on a search until it is finished, paused, stopped or fails; returns the exit status."""
     db = open_db()
     shift = _Shift(db, search_id)
-    signal.signal(signal.SIGTERM, shift.terminate)
     if not store.claim(db, search_id, shift.pid, started(shift.pid), alive=alive):
         _log.warning("Another process runs this search.")
         return 3
+    before = signal.signal(signal.SIGTERM, shift.terminate)
     try:
         state, error = _work(shift, model)
     except _Ended as ended:
@@ -102,6 +102,8 @@ def run(search_id: str, model: Model) -> int:
     except Exception as failure:
         _log.exception("The search failed.")
         state, error = "failed", f"{type(failure).__name__}: {str(failure)[:300] or 'see the log'}"
+    finally:
+        signal.signal(signal.SIGTERM, before)
     store.release(db, search_id, shift.pid, state, error)
     db.backup()
     return 1 if state == "failed" else 0

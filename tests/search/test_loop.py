@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from mddit_ui.core.errors import NotFiniteError
 from mddit_ui.core.records import Score
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.search.encoding import Encoding, rows_and_columns
@@ -120,7 +121,11 @@ class SometimesNan(ToyEvaluator):
 
     def score(self, policy):
         score = super().score(policy)
-        return Score() if int(policy.digest[:4], 16) < self.share * 0x10000 else score
+        if int(policy.digest[:4], 16) >= self.share * 0x10000:
+            return score
+        if int(policy.digest[4], 16) % 2:
+            raise NotFiniteError("no numbers")
+        return Score()
 
 
 def test_nan_is_flagged_and_survived():
