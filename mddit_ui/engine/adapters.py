@@ -9,7 +9,7 @@ from typing import Any
 import diffusers
 import torch
 
-from mddit_ui.core.errors import ConfigError, ModelError
+from mddit_ui.core.errors import ConfigError
 from mddit_ui.core.records import GenerationConfig
 from mddit_ui.models.loading import LoadedModel
 
@@ -151,4 +151,4 @@ def _check_classes(loaded: LoadedModel, config: GenerationConfig) -> None:
     config_of_model: Any = loaded.transformer.config
     count = config_of_model.get("num_embeds_ada_norm")
     if count is not None and max(config.classes) >= count:
-        raise ModelError(f"{loaded.spec.id} knows the classes 0 to {count - 1}; got {max(config.classes)}.")
+        raise ConfigError(f"{loaded.spec.id} knows the classes 0 to {count - 1}; got {max(config.classes)}.")

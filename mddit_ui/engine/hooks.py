@@ -71,9 +71,7 @@ def attach(
 class AppliedPolicy:
     """A policy at work on one transformer."""
 
-    def __init__(
-        self, transformer: nn.Module, run: Run, root: RootHook, site_hook: Callable[[Run, int], Hook]
-    ) -> None:
+    def __init__(self, transformer: nn.Module, run: Run, root: RootHook, site_hook: Callable[[Run, int], Hook]) -> None:
         self.transformer = transformer
         self.run = run
         self.root = root

@@ -1,7 +1,8 @@
 """Count multiply-accumulates of the real transformer, attention products included, without computing anything."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -21,25 +22,35 @@ def count_call(transformer: nn.Module, sites: Sequence[str], args: tuple, kwargs
 
 
 class Counter:
-    """A twin of a transformer on the meta device: shapes flow through it, numbers don't."""
+    """A twin of a transformer on the meta device: shapes flow through it, numbers don't.
+
+    Some models ask for numbers in their forward (lengths of padded texts); those are counted on a real call.
+    """
 
     def __init__(self, transformer: nn.Module, sites: Sequence[str]) -> None:
         self.sites = tuple(sites)
+        self.transformer = transformer
         self.twin = meta_twin(transformer)
         self.site_bytes = dict.fromkeys(self.sites, 0)  # of one residual, all images of the call
 
     def count(self, args: tuple, kwargs: dict[str, Any]) -> tuple[MacTable, Any]:
-        """(MACs of one call by site, its output on the meta device)."""
-        args, kwargs = tree_map(_to_meta, (args, kwargs))
-        handles = [self.twin.get_submodule(name).register_forward_hook(self._see(name)) for name in self.sites]
+        """(MACs of one call by site, its output, on the meta device where that could be)."""
+        try:
+            return self._count(self.twin, *tree_map(_to_meta, (args, kwargs)))
+        except (RuntimeError, NotImplementedError, TypeError):
+            with unhooked(self.transformer):
+                return self._count(self.transformer, args, kwargs)
+
+    def _count(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[MacTable, Any]:
+        handles = [module.get_submodule(name).register_forward_hook(self._see(name)) for name in self.sites]
         try:
             with torch.no_grad(), FlopCounterMode(display=False) as counter:
-                output = self.twin(*args, **kwargs)
+                output = module(*args, **kwargs)
         finally:
             for handle in handles:
                 handle.remove()
         flops = {name: sum(by_op.values()) for name, by_op in counter.get_flop_counts().items()}
-        root = type(self.twin).__name__
+        root = type(module).__name__
         site_macs = np.array([flops.get(f"{root}.{name}", 0) / 2 for name in self.sites])
         return MacTable(self.sites, site_macs, counter.get_total_flops() / 2 - float(site_macs.sum())), output
 
@@ -50,6 +61,17 @@ class Counter:
             self.site_bytes[name] = sum(sizes)
 
         return see
+
+
+@contextmanager
+def unhooked(module: nn.Module) -> Iterator[None]:
+    """The module as its class defines it, for a moment."""
+    kept = [(part, vars(part).pop("forward")) for part in module.modules() if "forward" in vars(part)]
+    try:
+        yield
+    finally:
+        for part, forward in kept:
+            part.forward = forward
 
 
 def meta_twin(module: nn.Module) -> nn.Module:

@@ -185,7 +185,9 @@ def _measure(loaded: LoadedModel, config: GenerationConfig) -> tuple[MacTable, t
 
 
 def _zeros(value: Any, device: str) -> Any:
-    return torch.zeros(value.shape, dtype=value.dtype, device=device) if isinstance(value, torch.Tensor) else value
+    if not isinstance(value, torch.Tensor) or not value.is_meta:
+        return value
+    return torch.zeros(value.shape, dtype=value.dtype, device=device)
 
 
 def _saved(applied: AppliedPolicy, table: MacTable, steps: int) -> float:
@@ -194,6 +196,6 @@ def _saved(applied: AppliedPolicy, table: MacTable, steps: int) -> float:
     cost = dict(zip(table.sites, table.site_macs, strict=True))
     calls_a_step = run.calls / steps
     return sum(
-        cost[site.name] * (steps - computed / calls_a_step)
+        float(cost[site.name]) * (steps - computed / calls_a_step)
         for site, computed in zip(run.sites, run.counts[:, 2], strict=True)
     )

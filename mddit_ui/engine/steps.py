@@ -72,7 +72,9 @@ class StepClock:
     def _new_schedule(self) -> bool:
         """Whether the scheduler has made a new table of timesteps; checks its length against the policy."""
         scheduler = self.scheduler() if self.scheduler else None
-        if scheduler is None or getattr(scheduler, "num_inference_steps", None) is None:  # its table is not that of a run
+        if (
+            scheduler is None or getattr(scheduler, "num_inference_steps", None) is None
+        ):  # its table is not that of a run
             return False
         table = scheduler.timesteps
         if table is self.timesteps:
