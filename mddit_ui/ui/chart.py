@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import plotly
+
+from mddit_ui.charts.script import PLOTLY_JS
 
 STATIC = Path(__file__).parent / "static"
-PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 _HTML, _CSS, _JS = ((STATIC / f"chart.{kind}").read_text() for kind in ("html", "css", "js"))
 
 
