@@ -39,7 +39,9 @@ lint: $(STAMP) ## check style and format
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m ruff format --check .
 
+# gradio writes stubs beside its components; mypy is to read the components.
 types: $(STAMP) ## check types
+	@rm -f mddit_ui/ui/*.pyi
 	@$(BIN)/python -m mypy
 
 fix: $(STAMP) ## repair style and format where a tool can
