@@ -35,7 +35,9 @@ def build(desk: Desk) -> Tab:
                 delete = gr.Button("Delete", size="md", variant="stop", visible=not is_public())
         with gr.Column(elem_classes="m-panel", min_width=320):
             heading("Use it elsewhere", "with any diffusers pipeline of these blocks")
-            snippet = gr.Code(language="python", interactive=False, show_label=False, elem_id="snippet")
+            snippet = gr.Code(
+                language="python", interactive=False, show_label=False, max_lines=16, elem_id="snippet", wrap_lines=True
+            )
         text, file_name = gr.Textbox(visible=False), gr.Textbox(visible=False)
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -102,12 +104,12 @@ def named(policy: Policy | None, title: Any) -> Policy:
 
 def snippet_of(policy: Policy, source: str) -> str:
     """Five lines of Python that run the policy with diffusers."""
-    rows = ", ".join(json.dumps(row) for row in policy.rows)
+    rows = "\n".join(f"    {json.dumps(row)}," for row in policy.rows)
     return (
         "import mddit_ui as mddit\n"
         "from diffusers import DiffusionPipeline\n\n"
         f"pipe = DiffusionPipeline.from_pretrained({json.dumps(source)})\n"
-        f"policy = mddit.Policy.from_rows([{rows}])\n"
+        f"policy = mddit.Policy.from_rows([\n{rows}\n])\n"
         "with mddit.apply_policy(pipe, policy):\n"
         f'    image = pipe("...", num_inference_steps={policy.steps}).images[0]\n'
     )

@@ -172,7 +172,7 @@ def show(search: Any) -> list[Any]:
     return [
         grid,
         status_html(row),
-        front_chart(row, rows) if rows else "The first policies are being evaluated.",
+        front_chart(row, rows),
         curve_chart(row, rows) if rows else "The first policies are being evaluated.",
         gr.Button(interactive=row.state in ("queued", "running") and row.wanted == "run"),
         gr.Button(interactive=row.state in ("paused", "stopped", "failed")),
@@ -202,12 +202,17 @@ def status_html(row: SearchRow) -> str:
     return facts(pairs) + (facts([("What went wrong", row.error)]) if row.error else "")
 
 
-def front_chart(row: SearchRow, rows: Sequence[EvaluationRow]) -> ChartView:
+def front_chart(row: SearchRow, rows: Sequence[EvaluationRow]) -> ChartView | str:
+    """Quality against cost; words while there is nothing to show."""
+    if not rows:
+        return "The first policies are being evaluated."
     points = [
         tradeoff.Point(each.budget, each.score.clip_score, f"evaluation {each.number}", str(each.number))
         for each in rows
         if each.score.clip_score is not None
     ]
+    if not points:
+        return "This model names no CLIP to judge it; the search compares its pictures with those of full depth."
     known = [
         tradeoff.Point(row.baseline_budgets[name], score.clip_score, name)
         for name, score in row.baselines.items()
