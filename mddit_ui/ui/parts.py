@@ -26,8 +26,8 @@ class Inputs(NamedTuple):
     grid: Any
     prompt: gr.Textbox
     seed: gr.Number
-    steps: gr.Slider
-    guidance: gr.Slider
+    steps: gr.Number
+    guidance: gr.Number
     scheduler: gr.Dropdown
 
 

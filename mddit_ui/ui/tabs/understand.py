@@ -64,7 +64,7 @@ def build(inputs: Inputs, calibration: gr.State) -> Tab:
         except Cancelled:
             yield gr.skip(), gr.skip(), gr.skip(), "Stopped."
 
-    buttons = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    buttons: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     started = go.click(busy, None, [go, stop], **buttons)
     running = started.then(
         measure,
