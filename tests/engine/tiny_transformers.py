@@ -112,7 +112,11 @@ CASES: dict[str, Case] = {
         lambda t: _video(t, encoder_attention_mask=ones(1, 5), attention_mask=ones(1, 2, 4, 4).float(),
                          image_rotary_emb=_allegro_rope()),
     ),
-    "AnyFlowTransformer3DModel": Case(WAN, lambda t: {**_wan(t.expand(1, 2), r_timestep=t.expand(1, 2) / 2), "hidden_states": x(1, 2, 4, 4, 4)}),
+    "AnyFlowTransformer3DModel": Case(
+        WAN,
+        lambda t: {"hidden_states": x(1, 2, 4, 4, 4), "timestep": t.expand(1, 2), "r_timestep": t.expand(1, 2) / 2,
+                   "encoder_hidden_states": x(1, 5, 8)},
+    ),
     "AuraFlowTransformer2DModel": Case(
         {**HEADS, "sample_size": 8, "in_channels": 4, "num_mmdit_layers": 2, "num_single_dit_layers": 2,
          "joint_attention_dim": 8, "caption_projection_dim": 32, "pos_embed_max_size": 16},
@@ -222,9 +226,9 @@ CASES: dict[str, Case] = {
         {"transformer_blocks": HIDDEN_FIRST},
     ),
     "HunyuanVideoFramepackTransformer3DModel": Case(
-        {**HUNYUAN, "pooled_projection_dim": 8, "guidance_embeds": False, "has_image_proj": False,
+        {**HUNYUAN, "pooled_projection_dim": 8, "guidance_embeds": False, "has_image_proj": True, "image_proj_dim": 8,
          "has_clean_x_embedder": True},
-        lambda t: _video(t, encoder_attention_mask=ones(1, 5), pooled_projections=x(1, 8), image_embeds=None,
+        lambda t: _video(t, encoder_attention_mask=ones(1, 5), pooled_projections=x(1, 8), image_embeds=x(1, 3, 8),
                          indices_latents=torch.arange(2),
                          latents_clean=x(1, 4, 1, 4, 4), indices_latents_clean=torch.arange(1),
                          latents_history_2x=x(1, 4, 2, 4, 4), indices_latents_history_2x=torch.arange(2),
