@@ -40,7 +40,8 @@ def encode(vae: AutoencoderKL, count: int, target: Path, seed: int = 0, batch: i
     """Draw and encode `count` scenes; their posterior means, scaled."""
     rng = np.random.default_rng((seed, 1))
     stream = training_scenes(rng)
-    parts, captions, started = [], [], time.monotonic()
+    captions: list[str] = []
+    parts, started = [], time.monotonic()
     while len(captions) < count:
         scenes = [next(stream) for _ in range(min(batch, count - len(captions)))]
         pictures = to_tensor(np.stack([render(scene, rng) for scene in scenes])).to(device())

@@ -57,7 +57,8 @@ def optimizers(
     weight_decay: float = 0.0,
 ) -> list[torch.optim.Optimizer]:
     """Muon for what has two or more axes and no name of `not_muon` in its name; AdamW for the rest."""
-    matrices, rest = [], []
+    matrices: list[torch.nn.Parameter] = []
+    rest: list[torch.nn.Parameter] = []
     for name, param in named:
         if param.requires_grad:
             hidden = param.ndim >= 2 and not any(part in name for part in not_muon)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ SIZE = 128
 NOISE = {"num_train_timesteps": 1000, "beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02}
 PREDICTION = "v_prediction"
 
-FACTS = {
+FACTS: dict[str, Any] = {
     "id": "scenes-pixart",
     "family": "pixart",
     "conditioning": "prompt",

@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +104,7 @@ def measure(models: Path, scenes: int, captions: int, dtype: torch.dtype) -> tup
         pipe = load_pipeline(folder, kind)
         generate(pipe, ["a large red heart at the top left on a teal background"], SEED)  # warm
         seconds[str(kind).removeprefix("torch.")] = min(
-            timed(lambda p=pipe: generate(p, ["a small blue ring in the center on a cream background"], SEED))
+            timed(partial(generate, pipe, ["a small blue ring in the center on a cream background"], SEED))
             for _ in range(3)
         )
     judge = Judge.load(models / "scenes-clip")

@@ -130,7 +130,7 @@ def _outline(shape: str) -> tuple[np.ndarray, float]:
         angles = np.array([-90, 30, 150]) * turn
         return 0.90 * np.stack([np.cos(angles), np.sin(angles)], 1) + (0, 0.18), 0.14
     if shape == "star":
-        angles = (np.arange(10) * 36 - 90) * turn
+        angles = (np.arange(10.0) * 36 - 90) * turn
         reach = np.where(np.arange(10) % 2 == 0, 0.98, 0.44)[:, None]
         return reach * np.stack([np.cos(angles), np.sin(angles)], 1) + (0, 0.05), 0.09
     if shape == "heart":

@@ -85,8 +85,8 @@ class BindingLoss(nn.Module):
         ids, mask = tokenize(self.tokenizer, [scene.caption() for scene in scenes])
         truth = np.full((*ids.shape, len(WORDS)), IGNORED, np.int64)
         for row, scene in enumerate(scenes):
-            answers = word_answers(scene)
-            truth[row, : len(answers)] = answers
+            words = word_answers(scene)
+            truth[row, : len(words)] = words
         answers = torch.from_numpy(truth).to(device())
         with autocast():
             states = self.encoder(ids.to(device()), attention_mask=mask.to(device()))[0]
