@@ -116,7 +116,7 @@ def as_content(view: GridView) -> dict[str, Any]:
         "site_macs": table.site_macs.tolist() if table else None,
         "rest_macs": table.rest_macs if table else 0,
         "residual_bytes": view.residual_bytes,
-        "similarity": None if similar is None else np.where(np.isnan(similar), np.array(None), similar.round(4)).tolist(),
+        "similarity": _nested(similar),
         "hint": view.hint,
         "job": view.job,
     }

@@ -41,6 +41,8 @@ function draw() {
   drawLabels(context, labels(), layout, tokens);
   showNumbers(tally);
   redrawOver();
+  root.dataset.rows = rowsFromTable(table).join("/");
+  root.dataset.frame = [layout.left, layout.top, layout.cellW, layout.cellH].join(" ");
   root.dataset.ready = "true";
 }
 function redraw() { if (!state.dirty) { state.dirty = true; requestAnimationFrame(draw); } }

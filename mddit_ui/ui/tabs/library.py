@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from mddit_ui.core.errors import ConfigError, PolicyError
+from mddit_ui.core.paths import ROOT
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.policy_json import MAX_BYTES, dumps, loads
 from mddit_ui.store import library
@@ -108,7 +109,7 @@ def snippet_of(policy: Policy, source: str) -> str:
     return (
         "import mddit_ui as mddit\n"
         "from diffusers import DiffusionPipeline\n\n"
-        f"pipe = DiffusionPipeline.from_pretrained({json.dumps(source)})\n"
+        f"pipe = DiffusionPipeline.from_pretrained({json.dumps(source.removeprefix(f'{ROOT}/'))})\n"
         f"policy = mddit.Policy.from_rows([\n{rows}\n])\n"
         "with mddit.apply_policy(pipe, policy):\n"
         f'    image = pipe("...", num_inference_steps={policy.steps}).images[0]\n'

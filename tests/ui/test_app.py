@@ -1,0 +1,189 @@
+"""The whole path of a person through the app, in a real browser, on a real (tiny) model."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from mddit_ui.core.policy import Policy
+from mddit_ui.core.policy_json import dumps
+from mddit_ui.core.records import GenerationConfig
+from mddit_ui.ui.state import Session, pack
+from tests.ui.conftest import App, ready
+
+LONG = 120_000  # ms; two busy cores, and a search loads the model in a process of its own
+CAPTION = "a large red ball on the left"
+
+
+def rows(page: Page, grid: str = "editor") -> str:
+    return page.get_attribute(f"#{grid} .pg", "data-rows") or ""
+
+
+def centre(page: Page, step: int, block: int, blocks: int = 4) -> tuple[float, float]:
+    """Where a cell of the editor is on the screen."""
+    left, top, width, height = map(float, (page.get_attribute("#editor .pg", "data-frame") or "").split())
+    frame = page.locator("#editor .pg-base").bounding_box()
+    assert frame is not None
+    return frame["x"] + left + (step + 0.5) * width, frame["y"] + top + (blocks - block - 0.5) * height
+
+
+def drag(page: Page, start: tuple[int, int], end: tuple[int, int]) -> None:
+    page.locator("#editor .pg-stage").scroll_into_view_if_needed()
+    page.mouse.move(*centre(page, *start))
+    page.mouse.down()
+    page.mouse.move(*centre(page, *end), steps=4)
+    page.mouse.up()
+
+
+def expect_rows(page: Page, value: str, grid: str = "editor") -> None:
+    expect(page.locator(f"#{grid} .pg")).to_have_attribute("data-rows", value, timeout=30_000)
+
+
+def tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+def test_paint_undo_generate_search_reload_copy_save_load(app: App) -> None:
+    page = app.page()
+    first = "####/####/####/####/####/####"  # four blocks: all are among the two outer pairs of Skip-Cache
+    expect_rows(page, first)
+
+    # Paint, see the numbers follow, undo, redo.
+    page.click('#editor [data-brush="-1"]')
+    drag(page, (1, 1), (3, 1))
+    painted = "####/#.##/#.##/#.##/####/####"
+    expect_rows(page, painted)
+    assert page.inner_text('#editor [data-fact="share"]') != "100.0 %"
+    page.keyboard.press("Control+z")
+    expect_rows(page, first)
+    page.keyboard.press("Control+y")
+    expect_rows(page, painted)
+
+    # A box, a whole step, and a cell that may not be cached.
+    page.click('#editor [data-brush="0"]')
+    page.click('#editor [data-tool="box"]')
+    drag(page, (1, 2), (2, 3))
+    expect_rows(page, "####/#.==/#.==/#.##/####/####")
+    page.keyboard.press("Control+z")
+    drag(page, (0, 0), (0, 0))
+    expect_rows(page, painted)
+    expect(page.locator('#editor [data-fact="live"]')).to_contain_text("needs an earlier computed one")
+
+    # The keyboard alone: from the top left to step 2, select two blocks, cache them.
+    page.locator("#editor .pg-stage").press("Home")
+    for key in ("PageUp", "ArrowRight", "ArrowRight", "Shift+ArrowDown", "2"):
+        page.keyboard.press(key)
+    mine = "####/#.##/#.==/#.##/####/####"
+    expect_rows(page, mine)
+    expect(page.locator('#editor [data-fact="live"]')).to_contain_text("step 2, block 2, cached, age 1")
+
+    # Generate a pair.
+    page.fill("#prompt textarea", CAPTION)
+    page.click("#generate")
+    expect(page.locator('#pair .pv[data-state="done"]')).to_be_visible(timeout=LONG)
+    table = page.inner_text("#pair .pv-table")
+    assert all(word in table for word in ("Time", "MACs", "CLIP score"))
+    assert page.locator("#pair img[src^='data:image/webp']").count() == 2
+    expect(page.locator("#generate")).to_be_visible()
+    tab(page, "Compare")
+    expect(page.locator("#runs-table tbody tr")).to_have_count(1)
+    expect(page.locator("#chart-runs .js-plotly-plot")).to_be_visible()
+
+    # Search: it starts, moves, and is still there after a reload.
+    tab(page, "Search")
+    page.fill("#search-prompts textarea", f"{CAPTION}\na small blue ring at the top")
+    page.get_by_label("Evaluations").fill("6")
+    page.click("#search-start")
+    expect(page.locator("#search-status")).to_contain_text("of 6", timeout=LONG)
+    page.wait_for_url(re.compile(r"job=[0-9a-f]{32}"))
+    expect(page.locator("#search-take")).to_be_enabled(timeout=LONG)
+    page.reload()
+    ready(page)
+    expect_rows(page, mine)
+    assert page.input_value("#prompt textarea") == CAPTION
+    tab(page, "Search")
+    expect(page.locator("#search-status")).to_contain_text("Finished", timeout=LONG)
+    expect(page.locator("#search-status")).to_contain_text("6 of 6")
+    expect(page.locator("#chart-curve .js-plotly-plot")).to_be_visible()
+    best = rows(page, "live-grid")
+    page.click("#search-take")
+    expect_rows(page, best)
+
+    # Save it, paint something else, load it.
+    page.fill("#policy-name input, #policy-name textarea", "found by search")
+    page.click("#library-save")
+    tab(page, "Library")
+    saved = page.locator("#library-list label", has_text="found by search")
+    expect(saved).to_be_visible()
+    files = list(app.policies.glob("*.json"))
+    assert [Policy.load(file).rows for file in files] == [tuple(best.split("/"))]
+    page.locator("#preset label", has_text="Full depth").click()
+    expect_rows(page, first)
+    saved.click()
+    page.click("#library-load")
+    expect_rows(page, best)
+
+
+def test_a_link_restores_model_policy_and_caption(app: App) -> None:
+    policy = Policy.from_rows(["####", "##==", "..##", "####", "####"], name="from a link")
+    config = GenerationConfig(prompts=(CAPTION,), seeds=(7,), steps=5, guidance_scale=3.0, height=64, width=64)
+    page = app.page("?s=" + pack(Session("tiny-pixart", policy, config)))
+    expect_rows(page, "/".join(policy.rows))
+    assert page.input_value("#prompt textarea") == CAPTION
+    assert page.input_value("#seed input") == "7"
+    assert page.input_value("#steps input") == "5"
+
+
+def test_a_damaged_link_is_said_and_the_page_is_there(app: App) -> None:
+    page = app.page("?s=notalink&job=" + "0" * 32)
+    expect(page.get_by_text("The link is damaged", exact=False)).to_be_visible()
+    assert rows(page)
+
+
+def test_cancel_leaves_a_page_that_works(app: App) -> None:
+    page = app.page()
+    page.fill("#steps input", "200")
+    page.press("#steps input", "Enter")
+    expect(page.locator("#editor .pg")).to_have_attribute("data-rows", re.compile("(####/){199}####"), timeout=LONG)
+    page.fill("#prompt textarea", CAPTION)
+    page.click("#generate")
+    expect(page.locator('#pair .pv[data-state="busy"]')).to_be_visible(timeout=LONG)
+    page.click("#cancel")
+    expect(page.locator("#generate")).to_be_visible(timeout=LONG)
+    expect(page.locator("#pair .pv-status")).to_have_text("Stopped.")
+
+
+PAYLOADS = (
+    '<img src=x onerror=console.log("PWNED")>',
+    '${console.log("PWNED")}',
+    '"><svg onload=console.log("PWNED")>',
+    "{{#with this}}${console.log('PWNED')}{{/with}}",
+)
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_text_of_strangers_stays_text(app: App, tmp_path: Path, payload: str) -> None:
+    """Names, captions, files and links that hold markup or templates are shown, and run nothing."""
+    policy = Policy.from_rows(["####", "#==="], name=payload, model=payload)
+    config = GenerationConfig(prompts=(payload,), steps=2, height=64, width=64)
+    page = app.page("?s=" + pack(Session("tiny-pixart", policy, config)))
+    expect(page.locator("#policy-name input, #policy-name textarea")).to_have_value(payload)
+    tab(page, "Library")
+    page.click("#library-save")
+    expect(page.locator("#library-list label", has_text=payload)).to_be_visible()
+
+    page.click("#generate")
+    expect(page.locator('#pair .pv[data-state="done"]')).to_be_visible(timeout=LONG)
+    tab(page, "Compare")
+    expect(page.locator("#runs-table")).to_contain_text(payload)
+
+    bad = tmp_path / "bad.json"
+    bad.write_text(json.dumps({"format": payload, "rows": ["#"]}))
+    page.set_input_files('#library-upload input[type="file"], input[type="file"]', bad)
+    expect(page.get_by_text("Expected format", exact=False)).to_be_visible()
+    good = tmp_path / "good.json"
+    good.write_text(dumps(policy))
+    page.set_input_files('#library-upload input[type="file"], input[type="file"]', good)
+    expect_rows(page, "####/#===")
