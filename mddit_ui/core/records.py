@@ -208,7 +208,7 @@ class Calibration:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; NaN becomes null."""
-        arrays = {name: _nested(getattr(self, name)) for name in _CALIBRATION_ARRAYS}
+        arrays = {name: nested(getattr(self, name)) for name in _CALIBRATION_ARRAYS}
         plain = {"model": self.model, "sites": list(self.sites), "timesteps": list(self.timesteps)}
         return {**plain, "prompts": list(self.prompts), **arrays}
 
@@ -222,8 +222,9 @@ class Calibration:
 _CALIBRATION_ARRAYS = ("step_similarity", "site_similarity", "residual_change", "residual_size")
 
 
-def _nested(array: np.ndarray) -> list:
-    rounded = np.round(array, 6).astype(object)
+def nested(array: np.ndarray, digits: int = 6) -> list:
+    """Nested lists for JSON; NaN becomes null."""
+    rounded = np.round(array, digits).astype(object)
     rounded[np.isnan(array)] = None
     return rounded.tolist()
 

@@ -13,6 +13,8 @@ from mddit_ui.core.cost import MacTable
 from mddit_ui.core.errors import MdditError, PolicyError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.policy_json import FORMAT, loads
+from mddit_ui.core.records import nested
+from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.ui.errors import as_toast
 
 STATIC = Path(__file__).parent / "static"
@@ -20,6 +22,7 @@ _HTML = (STATIC / "grid.html").read_text()
 _CSS = (STATIC / "grid.css").read_text()
 _JS = "\n".join((STATIC / name).read_text() for name in ("policy.js", "grid_draw.js", "grid.js", "grid_events.js"))
 _LIVE_JS = (STATIC / "live.js").read_text()
+SENT_AGES = 8
 _SENT_BACK = ("name", "model", "sites", "timesteps", "rows")
 
 
@@ -31,6 +34,7 @@ class GridView:
         table: its MACs; ``None`` counts all blocks alike.
         residual_bytes: size of one stored residual.
         similarity: (steps, sites) cosine with the step before, NaN where there is none.
+        sensitivity: what caching or skipping each cell is predicted to cost.
         job: id of the search that a live grid follows.
     """
 
@@ -38,6 +42,7 @@ class GridView:
     table: MacTable | None = None
     residual_bytes: int = 0
     similarity: np.ndarray | None = None
+    sensitivity: Sensitivity | None = None
     hint: str = ""
     job: str = ""
 
@@ -116,10 +121,20 @@ def as_content(view: GridView) -> dict[str, Any]:
         "site_macs": table.site_macs.tolist() if table else None,
         "rest_macs": table.rest_macs if table else 0,
         "residual_bytes": view.residual_bytes,
-        "similarity": _nested(similar),
+        "similarity": None if similar is None else nested(similar, 4),
+        "sensitivity": None if view.sensitivity is None else _sensitivity(view.sensitivity),
         "hint": view.hint,
         "job": view.job,
     }
+
+
+def _sensitivity(sensitivity: Sensitivity) -> dict[str, Any]:
+    """Errors of the first ages; the browser lets later ages grow with the square of the age, as they do."""
+
+    def short(array: np.ndarray) -> list[Any]:
+        return np.array([float(f"{value:.3g}") for value in array.ravel()]).reshape(array.shape).tolist()
+
+    return {"cached": short(sensitivity.cached[:SENT_AGES]), "skipped": short(sensitivity.skipped)}
 
 
 def short_labels(sites: Sequence[str]) -> list[str]:
