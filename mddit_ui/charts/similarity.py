@@ -10,7 +10,7 @@ from mddit_ui.core.records import Calibration
 
 READ = (
     "Each cell compares what a block gives out at this step with what it gave out one step before (cosine). "
-    "The darker (in dark mode: the lighter) the cell, the less is lost by caching it."
+    "The stronger the colour, the less is lost by caching the cell."
 )
 
 
@@ -51,27 +51,21 @@ def similarity_figure(info: SimilarityInfo, dark: bool) -> go.Figure:
         zmax=1.0,
         xgap=1,
         ygap=1,
-        colorbar={
-            "thickness": 10,
-            "outlinewidth": 0,
-            "len": 1,
-            "ticklen": 3,
-            "nticks": 5,
-            "title": {"text": "cosine", "side": "top", "font": {"size": 11.5}},
-            "tickfont": {"size": 11},
-        },
+        colorbar={**style.COLORBAR, "title": {**style.COLORBAR["title"], "text": "cosine"}},
     )
-    marks = _marks(sites)
-    figure.update_xaxes(title_text="step", showgrid=False, dtick=_spacing(steps))
+    places = marks(sites)
+    figure.update_xaxes(title_text="step", showgrid=False, dtick=spacing(steps))
     figure.update_yaxes(
-        title_text="block", showgrid=False, tickvals=marks, ticktext=[info.sites[mark] for mark in marks]
+        title_text="block", showgrid=False, tickvals=places, ticktext=[info.sites[place] for place in places]
     )
     return figure
 
 
-def _spacing(count: int) -> int:
+def spacing(count: int) -> int:
+    """Steps between the labels of an axis of ``count`` places."""
     return next((step for step in (1, 2, 5, 10, 20, 50) if count / step <= 20), 100)
 
 
-def _marks(count: int) -> list[int]:
-    return list(range(0, count, _spacing(count)))
+def marks(count: int) -> list[int]:
+    """The labelled places of that axis."""
+    return list(range(0, count, spacing(count)))

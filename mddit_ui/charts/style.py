@@ -81,6 +81,17 @@ DARK = Palette(
 )
 
 
+COLORBAR: dict[str, Any] = {
+    "thickness": 10,
+    "outlinewidth": 0,
+    "len": 1,
+    "ticklen": 3,
+    "nticks": 5,
+    "title": {"side": "top", "font": {"size": 11.5}},
+    "tickfont": {"size": 11},
+}
+
+
 def palette(dark: bool) -> Palette:
     return DARK if dark else LIGHT
 

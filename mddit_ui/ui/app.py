@@ -61,6 +61,7 @@ def build_app() -> gr.Blocks:
                 shelf = library.build(parts)
 
         quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        spoken: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
         desk.wire(parts, calibration)
         ended = studio.wire(inputs, parts.pair, parts.go, parts.stop, kept, visit)
         ended.then(compare.shown_runs, visit, [runs_chart, runs_table], **quiet)
@@ -73,7 +74,7 @@ def build_app() -> gr.Blocks:
             number = request.query_params.get("job") or stored_job
             return [*page_of(session), *search.show(number), number if search.exists(number) else "", library.choices()]
 
-        demo.load(restore, [saved, job], [*page, *searching.outputs, job, shelf.listing], **quiet)
+        demo.load(restore, [saved, job], [*page, *searching.outputs, job, shelf.listing], **spoken)
 
         @shown
         def change_model(chosen: Any, policy: Policy | None) -> list[Any]:
@@ -87,7 +88,7 @@ def build_app() -> gr.Blocks:
             change_model,
             [model, inputs.grid],
             [*page, kept, calibration, understanding.similarity],
-            queue=False,
+            concurrency_limit=None,
             show_progress="minimal",
             api_visibility="private",
         )
@@ -126,7 +127,7 @@ def build_app() -> gr.Blocks:
             session = session_of(*values)
             return pack(Session(session.model, library.named(session.policy, name), session.config))
 
-        link.click(link_of, [parts.name, *inputs], link_text, **quiet).success(None, link_text, None, js=COPY_LINK)
+        link.click(link_of, [parts.name, *inputs], link_text, **spoken).success(None, link_text, None, js=COPY_LINK)
         mode.click(None, None, None, js=TOGGLE)
     demo.queue(api_open=False, max_size=20, default_concurrency_limit=4, status_update_rate=5)
     return demo

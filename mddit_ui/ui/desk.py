@@ -117,7 +117,7 @@ def build(model: gr.Dropdown) -> Desk:
 def wire(desk: Desk, calibration: gr.State) -> None:
     """Presets, steps, examples and the caption builder."""
     inputs = desk.inputs
-    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    quiet: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
     shape = [inputs.model, inputs.grid, inputs.steps, inputs.scheduler, calibration]
 
     @shown
@@ -144,6 +144,8 @@ def wire(desk: Desk, calibration: gr.State) -> None:
         **quiet,
     )
     gr.on([inputs.steps.blur, inputs.steps.submit, inputs.scheduler.input], reshape, shape, inputs.grid, **quiet)
+
+    inputs.grid.input(lambda: None, None, desk.preset, **quiet)  # once painted, it is no preset any more
 
     @shown
     def check(model: Any, prompt: Any) -> str:

@@ -8,11 +8,11 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import gradio as gr
-import numpy as np
 
 from mddit_ui.core.errors import ConfigError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import Calibration, GenerationConfig, ModelSpec
+from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.service import catalog
 from mddit_ui.ui.errors import escaped
 from mddit_ui.ui.grid import GridView
@@ -87,11 +87,10 @@ def view_of(
     """The policy (full depth if there is none) fitted to the model and its steps, with what each cell costs."""
     shape = shape_of(model, steps, scheduler)
     policy = fitted(policy, model, shape.sites, shape.timesteps)
-    similar = None
-    if calibration is not None and calibration.model == model:
-        measured = np.asarray(calibration.step_similarity)
-        similar = measured if measured.shape == policy.actions.shape else None
-    return GridView(policy, shape.mac_table, shape.residual_bytes, similar)
+    if calibration is None or calibration.model != model or calibration.step_similarity.shape != policy.actions.shape:
+        return GridView(policy, shape.mac_table, shape.residual_bytes)
+    sensitivity = Sensitivity.from_calibration(calibration)
+    return GridView(policy, shape.mac_table, shape.residual_bytes, calibration.step_similarity, sensitivity)
 
 
 @lru_cache(maxsize=128)

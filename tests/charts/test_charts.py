@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from mddit_ui.charts import convergence, macs, similarity, style, tradeoff
+from mddit_ui.charts import convergence, depth, macs, similarity, style, tradeoff
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import Calibration
@@ -50,12 +50,20 @@ def test_the_best_so_far_passes_over_failures() -> None:
     assert np.isnan(info.clip_scores[1])
 
 
+def test_depth_is_the_mean_of_the_best_policies() -> None:
+    tables = [("##", "#="), ("##", "=="), ("##", "##"), ("##", ".."), ("..", "##"), ("..", "..")]
+    info = depth.depth_info(tables, [5.0, 4.0, 3.0, 2.0, 1.0, math.nan], ("0", "1"))
+    assert info.policies == 4
+    assert info.computed.tolist() == [[1.0, 0.5], [1.0, 0.25]]
+
+
 def figures(dark: bool) -> list[go.Figure]:
     point = tradeoff.Point(0.5, 30.0, "<b>bold</b>", "1")
     return [
         macs.macs_figure(macs.macs_info(POLICY, TABLE, ("0", "1")), dark),
         similarity.similarity_figure(similarity.similarity_info(calibration(), ("0", "1")), dark),
         tradeoff.tradeoff_figure(tradeoff.tradeoff_info([point], [point], [point], 31.0, "ViT"), dark),
+        depth.depth_figure(depth.depth_info([("##", "#=")] * 4, [1.0] * 4, ("0", "1")), dark),
         tradeoff.tradeoff_figure(tradeoff.tradeoff_info(), dark),
         convergence.convergence_figure(convergence.convergence_info([1], [0.5], [30.0], 9), dark),
         convergence.convergence_figure(convergence.convergence_info([], [], [], 9), dark),

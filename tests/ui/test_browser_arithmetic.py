@@ -9,7 +9,8 @@ from playwright.sync_api import Browser, Page
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.plan import plan
 from mddit_ui.core.policy import LETTERS, Action, Policy, ages, repair
-from mddit_ui.ui.grid import STATIC
+from mddit_ui.core.sensitivity import Sensitivity
+from mddit_ui.ui.grid import STATIC, GridView, as_content
 
 CASES = 60
 
@@ -61,3 +62,18 @@ def test_repair_ages_residuals_and_macs(page: Page) -> None:
         assert mine["share"] == pytest.approx(right.pop("share"))
         mine.pop("share")
         assert mine == right
+
+
+def test_predicted_errors(page: Page) -> None:
+    rng = np.random.default_rng(1)
+    cells = repair(rng.choice([-1, 0, 0, 1], (7, 5)).astype(np.int8))
+    sensitivity = Sensitivity(rng.random((7, 7, 5)), rng.random((7, 5)))
+    content = as_content(GridView(Policy(cells), sensitivity=sensitivity))
+    got = page.evaluate(
+        """([rows, sensitivity]) => {
+          const table = tableFromRows(rows);
+          return predictedError(table, agesOf(table), sensitivity);
+        }""",
+        [content["rows"], content["sensitivity"]],
+    )
+    assert got == pytest.approx(float(sensitivity.total(cells)), rel=0.01)

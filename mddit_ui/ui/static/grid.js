@@ -16,6 +16,13 @@ function overlayOf() {
   const {table, tokens} = state;
   if (state.view === "age") { const ages = agesOf(table), most = Math.max(1, ...ages); return (s, b) => between(tokens.similarity, ages[s * table.sites + b] / most); }
   if (state.view === "macs") { const macs = siteMacs(), most = Math.max(...macs); return (s, b) => between(tokens.macs, table.cells[s * table.sites + b] === COMPUTE ? 0.25 + 0.5 * macs[b] / most : 0); }
+  const costs = content().sensitivity;
+  if (state.view === "sensitivity" && costs && costs.cached.length) {
+    const scaled = (s, b) => Math.log10(Math.max(costs.cached[0][s][b], 1e-9));
+    const all = costs.skipped.flatMap((row, s) => (s ? row.map((_, b) => scaled(s, b)) : []));
+    const low = Math.min(...all), span = Math.max(1e-6, Math.max(...all) - low);
+    return (s, b) => s ? between(tokens.macs, (scaled(s, b) - low) / span) : tokens.sunken;
+  }
   const grid = content().similarity;
   if (state.view === "similarity" && grid) {
     const low = Math.min(...grid.flat().filter((v) => v !== null)), span = Math.max(1e-6, 1 - low);
@@ -66,7 +73,9 @@ function showNumbers(tally) {
   fact("macs").textContent = known ? withUnit(tally.macs, "MACs") + " of " + withUnit(tally.full, "MACs") + " per image" : "all blocks counted alike";
   const held = peakResiduals(state.table), bytes = content().residual_bytes;
   fact("memory").textContent = held ? (bytes ? withUnit(held * bytes, "B") : held + " at once") : "none";
-  const oldest = Math.max(...agesOf(state.table));
+  const ages = agesOf(state.table), oldest = Math.max(...ages), costs = content().sensitivity;
+  root.querySelector(".pg-predicted").hidden = !costs;
+  if (costs) fact("predicted").textContent = (100 * Math.sqrt(predictedError(state.table, ages, costs) / total)).toPrecision(2) + " %";
   fact("age").textContent = oldest ? oldest + (oldest === 1 ? " step" : " steps") : "none";
   for (const action of ["1", "0", "-1"]) root.querySelector('[data-count="' + action + '"]').textContent = Math.round(100 * tally.counts[action] / total) + " %";
   state.tally = tally;
@@ -126,7 +135,7 @@ function refresh() {
   root.classList.toggle("pg-readonly", !editable());
   root.querySelectorAll("[data-brush]").forEach((b) => b.setAttribute("aria-checked", String(Number(b.dataset.brush) === state.brush)));
   root.querySelectorAll("[data-tool]").forEach((b) => b.setAttribute("aria-checked", String(b.dataset.tool === state.tool)));
-  root.querySelector('[data-view] [value="similarity"]').disabled = !content().similarity;
+  for (const name of ["similarity", "sensitivity"]) root.querySelector('[data-view] [value="' + name + '"]').disabled = !content()[name];
   showHint(); redraw();
 }
 
@@ -141,7 +150,7 @@ function adopt() {
   if (!same) { state.undo = []; state.redo = []; state.cursor = null; state.anchor = null; }
   if (!same || changed.length) state.table = next;
   state.hover = null;
-  if (state.view === "similarity" && !value.similarity) { state.view = "actions"; root.querySelector("[data-view]").value = "actions"; }
+  if (["similarity", "sensitivity"].includes(state.view) && !value[state.view]) { state.view = "actions"; root.querySelector("[data-view]").value = "actions"; }
   if (changed.length) flash(changed, false);
   refresh();
 }

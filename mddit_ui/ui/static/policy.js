@@ -91,6 +91,21 @@ function tallyOf({steps, sites, cells}, siteMacs, restMacs) {
   return {counts, byStep, bySite, stepFull, macs, full: steps * stepFull, share: macs / (steps * stepFull)};
 }
 
+// Predicted squared error of one cell, as core.sensitivity: by the age of a cached cell, or of skipping it.
+function errorOf(sensitivity, step, site, cell, age) {
+  if (cell === SKIP) return sensitivity.skipped[step][site];
+  if (cell !== CACHE) return 0;
+  const known = sensitivity.cached.length;
+  if (!known) return 0;
+  return sensitivity.cached[Math.min(age, known) - 1][step][site] * Math.max(1, (age / known) ** 2);
+}
+
+function predictedError({steps, sites, cells}, ages, sensitivity) {
+  let total = 0;
+  for (let at = 0; at < cells.length; at++) total += errorOf(sensitivity, Math.floor(at / sites), at % sites, cells[at], ages[at]);
+  return total;
+}
+
 function withUnit(value, unit) {
   const scales = [[1e15, "P"], [1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
   for (const [size, prefix] of scales) if (value >= size) return (value / size).toPrecision(3) + " " + prefix + unit;

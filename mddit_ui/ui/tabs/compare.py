@@ -97,7 +97,7 @@ def build(inputs: Inputs, visit: gr.State) -> tuple[PlotlyChart, gr.HTML]:
             return gr.skip()
         return view_of(model, past[int(key)].policy, int(steps), scheduler)
 
-    chart.select(pick, [visit, inputs.model, inputs.steps, inputs.scheduler], inputs.grid, **quiet)
+    chart.select(pick, [visit, inputs.model, inputs.steps, inputs.scheduler], inputs.grid, show_progress="hidden")
     return chart, listing
 
 

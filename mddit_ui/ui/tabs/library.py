@@ -41,7 +41,7 @@ def build(desk: Desk) -> Tab:
             )
         text, file_name = gr.Textbox(visible=False), gr.Textbox(visible=False)
 
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
     shape = [inputs.model, inputs.steps, inputs.scheduler]
 
     @shown

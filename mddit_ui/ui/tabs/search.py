@@ -1,11 +1,12 @@
 """Search: a background process looks for the best policy of a budget; this tab starts it and looks at its row."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import gradio as gr
 
-from mddit_ui.charts import convergence, tradeoff
+from mddit_ui.charts import convergence, depth, tradeoff
 from mddit_ui.core.errors import ConfigError, MdditError, SearchError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import SearchConfig
@@ -16,7 +17,7 @@ from mddit_ui.store.searches import EvaluationRow, SearchRow
 from mddit_ui.ui import captions
 from mddit_ui.ui.chart import ChartView, PlotlyChart
 from mddit_ui.ui.errors import shown
-from mddit_ui.ui.grid import GridView, PolicyGrid, as_content
+from mddit_ui.ui.grid import GridView, PolicyGrid, as_content, short_labels
 from mddit_ui.ui.parts import Inputs, facts, heading, is_public, known_model, view_of
 from mddit_ui.ui.running import duration
 
@@ -68,9 +69,12 @@ def build(inputs: Inputs, job: gr.BrowserState) -> Tab:
         with gr.Column(elem_classes="m-panel", min_width=360):
             heading("Convergence")
             curve = PlotlyChart("Appears with the first evaluations.", elem_id="chart-curve")
+        with gr.Column(elem_classes="m-panel", min_width=360):
+            heading("Where good policies compute")
+            depths = PlotlyChart("Appears with the first evaluations.", elem_id="chart-depth")
 
-    outputs = [live, status, front, curve, pause, resume, stop, take, nothing]
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+    outputs = [live, status, front, curve, depths, pause, resume, stop, take, nothing]
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
     @shown
     def begin(model: Any, steps: Any, guidance: Any, scheduler: Any, *values: Any) -> list[Any]:
@@ -164,7 +168,7 @@ def show(search: Any) -> list[Any]:
     except MdditError:
         off = gr.Button(interactive=False)
         later = "Appears with the first evaluations."
-        return [None, "", later, later, off, off, off, off, gr.Markdown(NOTHING, visible=True)]
+        return [None, "", later, later, later, off, off, off, off, gr.Markdown(NOTHING, visible=True)]
     rows = store.evaluations(open_db(), row.id)
     first = row.best or None
     shape = _grid(row, first) if first else view_of(row.config.model, None, row.config.steps, row.config.scheduler)
@@ -174,6 +178,7 @@ def show(search: Any) -> list[Any]:
         status_html(row),
         front_chart(row, rows),
         curve_chart(row, rows) if rows else "The first policies are being evaluated.",
+        depth_chart(rows, shape.policy.sites),
         gr.Button(interactive=row.state in ("queued", "running") and row.wanted == "run"),
         gr.Button(interactive=row.state in ("paused", "stopped", "failed")),
         gr.Button(interactive=row.state not in ENDED),
@@ -232,6 +237,14 @@ def curve_chart(row: SearchRow, rows: Sequence[EvaluationRow]) -> ChartView:
         row.config.evaluations,
     )
     return ChartView(lambda dark: convergence.convergence_figure(info, dark), convergence.READ)
+
+
+def depth_chart(rows: Sequence[EvaluationRow], sites: Sequence[str]) -> ChartView | str:
+    """Where the best policies compute; words while there are too few."""
+    if sum(not math.isnan(each.objective) for each in rows) < depth.LEAST:
+        return "Appears with the first evaluations."
+    info = depth.depth_info([each.policy_rows for each in rows], [each.objective for each in rows], short_labels(sites))
+    return ChartView(lambda dark: depth.depth_figure(info, dark), depth.READ)
 
 
 def default_prompts(model: str) -> str:

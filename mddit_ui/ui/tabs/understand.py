@@ -20,6 +20,8 @@ from mddit_ui.ui.running import Progress, watch
 PROMPTS = 8
 NOT_MEASURED = "Not measured yet. One full-depth run on eight captions shows which blocks change between steps."
 
+MEASURED = "The grid now predicts the error of what you paint, and can show similarity and sensitivity."
+
 
 class Tab(NamedTuple):
     """Components that other parts update."""
@@ -59,7 +61,11 @@ def build(inputs: Inputs, calibration: gr.State) -> Tab:
                     yield gr.skip(), gr.skip(), gr.skip(), news.text()
                 else:
                     view = view_of(spec.id, policy, config.steps, config.scheduler, news)
-                    note = "The grid can show it too: Show, similarity." if view.similarity is not None else ""
+                    note = (
+                        "The grid now predicts the error of what you paint, and can show similarity and sensitivity."
+                        if view.similarity is not None
+                        else ""
+                    )
                     yield news, similarity_chart(news), view, note
         except Cancelled:
             yield gr.skip(), gr.skip(), gr.skip(), "Stopped."
