@@ -37,6 +37,7 @@ FACTS: dict[str, Any] = {
     "title": "Scenes (PixArt)",
     "description": "A small PixArt-alpha transformer, 14 blocks of width 192, trained on rendered scenes of shaded "
     "things. It knows the words of its caption grammar and no others.",
+    "clip": "scenes-clip",
     "call": {"clean_caption": False, "use_resolution_binning": False},
 }
 
