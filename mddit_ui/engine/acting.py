@@ -64,6 +64,11 @@ class Run:
     slot: str = ""
     current: Residuals | None = None
 
+    @property
+    def chained(self) -> list[bool]:
+        """Which sites may share a residual with the one before them, as far as is known."""
+        return [index not in self.broken for index in range(len(self.sites))]
+
     def begin(self) -> None:
         """A new run starts with all counts at zero."""
         self.tally.held_bytes = self.tally.peak_bytes = 0

@@ -14,6 +14,7 @@ from mddit_ui.core.errors import ModelError, PolicyError
 from mddit_ui.core.plan import plan
 from mddit_ui.core.policy import Policy
 from mddit_ui.engine.acting import BlockHook, Call, Hook, RootHook, Run, StepEvent
+from mddit_ui.engine.branches import BranchHook
 from mddit_ui.engine.macs import count_call
 from mddit_ui.engine.report import Report, SiteReport
 from mddit_ui.engine.steps import StepClock
@@ -64,8 +65,14 @@ def attach(
     sites = _columns(transformer, policy) if policy else find_sites(transformer) if site_hook else ()
     _check_free(transformer)
     clock = StepClock(policy.steps if policy else None, scheduler)
-    run = Run(policy, sites, clock, plan(policy) if policy else None)
-    return AppliedPolicy(transformer, run, RootHook(run, observe, _synchronizer(transformer)), site_hook or BlockHook)
+    run = Run(policy, sites, clock)
+    if policy is not None:
+        run.broken = {
+            index for index, site in enumerate(sites) if site.kind == "branch"
+        }  # they don't follow each other
+        run.plan = plan(policy, run.chained)
+    root = RootHook(run, observe, _synchronizer(transformer))
+    return AppliedPolicy(transformer, run, root, site_hook or _site_hook)
 
 
 class AppliedPolicy:
@@ -126,8 +133,7 @@ class AppliedPolicy:
         """What was mapped and what ran in the last run (or so far)."""
         run = self.run
         sizes = [run.site_bytes.get(index, 0) for index in range(len(run.sites))]
-        chained = [index not in run.broken for index in range(len(run.sites))]
-        predicted = 0 if run.policy is None else plan(run.policy, chained).peak_bytes(sizes, max(1, len(run.slots)))
+        predicted = 0 if run.policy is None else plan(run.policy, run.chained).peak_bytes(sizes, max(1, len(run.slots)))
         table = self._mac_table() if run.first_call is not None else None
         return Report(
             transformer=type(self.transformer).__name__,
@@ -214,6 +220,10 @@ def _transformer(target: Any) -> tuple[nn.Module, Callable[[], Any] | None]:
     return unwrap_module(transformer), lambda: getattr(target, "scheduler", None)
 
 
+def _site_hook(run: Run, index: int) -> Hook:
+    return BranchHook(run, index) if run.sites[index].kind == "branch" else BlockHook(run, index)
+
+
 def _columns(transformer: nn.Module, policy: Policy) -> tuple[Site, ...]:
     """The sites that the policy's columns mean."""
     blocks = find_sites(transformer)
@@ -226,12 +236,24 @@ def _columns(transformer: nn.Module, policy: Policy) -> tuple[Site, ...]:
             )
         return blocks
     known = {site.name: site for site in blocks}
+    if policy.sites[0] not in known:
+        known |= {site.name: site for site in _branches(transformer)}
     missing = [site for site in policy.sites if site not in known]
     if missing:
         raise PolicyError(
             f"{name} has no block {missing[0]!r}; its {len(blocks)} blocks are {blocks[0].name} to {blocks[-1].name}."
         )
-    return tuple(known[site] for site in policy.sites)
+    columns = tuple(known[site] for site in policy.sites)
+    if len({site.kind for site in columns}) > 1:
+        raise PolicyError("The policy names blocks and branches of blocks; use one kind for all columns.")
+    return columns
+
+
+def _branches(transformer: nn.Module) -> tuple[Site, ...]:
+    try:
+        return find_sites(transformer, "branch")
+    except ModelError:
+        return ()
 
 
 def _check_free(transformer: nn.Module) -> None:

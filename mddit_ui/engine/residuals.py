@@ -86,14 +86,25 @@ class Residuals:
 
     def use(self, site: int, inputs: Tensors, last: bool) -> Tensors | None:
         """The output of a CACHE cell; ``None`` if this context never stored a residual for it."""
-        residual = self.held.get(site)
+        residual = self.take(site, last)
         if residual is None:
             return None
-        if last:
+        return inputs if site != residual.first else _add(inputs, residual)
+
+    def take(self, site: int, last: bool) -> Residual | None:
+        """The residual of a site; let go of it if this is its last use."""
+        residual = self.held.get(site)
+        if residual is not None and last:
             del self.held[site]
             if site == residual.first:
                 self.tally.add(-residual.size_bytes)
-        return inputs if site != residual.first else _add(inputs, residual)
+        return residual
+
+    def keep(self, residual: Residual, last: int) -> None:
+        """Hold the residual of the sites from its first to ``last``."""
+        for site in range(residual.first, last + 1):
+            self.held[site] = residual
+        self.tally.add(residual.size_bytes)
 
     def handed_on(self, site: int) -> Tensors:
         """What the site before this one returned, if nothing has written to it since; asked before the site runs."""
@@ -127,7 +138,7 @@ class Residuals:
     def close(self) -> bool:
         """The chain is over: keep its residual. False: nothing to join with any more."""
         if self._check() and self.chain is not None:
-            self._keep(self.chain.residual, self.chain.last)
+            self.keep(self.chain.residual, self.chain.last)
         self.chain = None
         return False
 
@@ -141,20 +152,15 @@ class Residuals:
         if chain is None or chain.shorter is None or all(seen.is_gone for seen in chain.inner):
             return chain is not None
         self.broken.add(chain.last)
-        self._keep(chain.shorter, chain.last - 1)
+        self.keep(chain.shorter, chain.last - 1)
         rest = Residual(chain.last, _subtract(chain.residual.values, chain.shorter.values), chain.residual.dtypes)
         between = tuple(seen.unchanged() for seen in chain.inner)
         if any(tensor is None for tensor in between):
-            self._keep(rest, chain.last)
+            self.keep(rest, chain.last)
             self.chain = None
             return False
         self.chain = _Chain(chain.last, between, rest, None, chain.outputs, [])
         return True
-
-    def _keep(self, residual: Residual, last: int) -> None:
-        for site in range(residual.first, last + 1):
-            self.held[site] = residual
-        self.tally.add(residual.size_bytes)
 
 
 def _add(inputs: Tensors, residual: Residual) -> Tensors:

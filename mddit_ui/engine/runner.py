@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from torch.utils._pytree import tree_map
 
 from mddit_ui.core.cost import MacTable
-from mddit_ui.core.errors import NotFiniteError
+from mddit_ui.core.errors import ModelError, NotFiniteError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, RunResult
 from mddit_ui.engine.acting import Call, StepEvent
@@ -29,9 +29,10 @@ DECODE_BATCH = 8  # images in the VAE at one time
 class Measurement:
     """What one evaluation of the model costs, for one image, guidance counted."""
 
-    table: MacTable
-    residual_bytes: tuple[int, ...]  # one residual of each site
+    table: MacTable  # of the blocks
+    residual_bytes: tuple[int, ...]  # one residual of each block
     timesteps: tuple[float, ...]  # of the run that was asked for
+    branches: MacTable | None = None  # of the branches of the blocks, where they have any
 
 
 def generate(
@@ -55,7 +56,7 @@ def generate(
         NotFiniteError: the latents are not finite.
     """
     with loaded.lock:
-        table = measure(loaded, config).table
+        measured = measure(loaded, config)
         arguments = call_arguments(loaded, config)
 
         def observe(call: Call) -> None:
@@ -78,14 +79,14 @@ def generate(
         if images is None:
             images = decode(loaded, latents)
         wall_seconds = time.perf_counter() - start
-    full_macs = table.full(len(timesteps)) * config.images
+    full_macs = measured.table.full(len(timesteps)) * config.images
     return RunResult(
         images=images,
         latents=latents.float().cpu().numpy(),
         timesteps=timesteps,
         wall_seconds=wall_seconds,
         transformer_seconds=applied.seconds,
-        macs=full_macs - _saved(applied, table, len(timesteps)) * config.images,
+        macs=full_macs - _saved(applied, measured, len(timesteps)) * config.images,
         full_macs=full_macs,
         peak_cache_bytes=applied.peak_cache_bytes,
     )
@@ -100,8 +101,7 @@ def measure(loaded: LoadedModel, config: GenerationConfig) -> Measurement:
         key = ("measurement", config.height, config.width, config.guidance_scale > 1)
         if key not in loaded.memo:
             loaded.memo[key] = _measure(loaded, config)
-        table, residual_bytes = loaded.memo[key]
-        return Measurement(table, residual_bytes, timesteps)
+        return replace(loaded.memo[key], timesteps=timesteps)
 
 
 def measure_macs(loaded: LoadedModel, config: GenerationConfig) -> MacTable:
@@ -149,10 +149,15 @@ def with_scheduler(loaded: LoadedModel, config: GenerationConfig) -> Iterator[No
         loaded.pipe.scheduler = own
 
 
-def _measure(loaded: LoadedModel, config: GenerationConfig) -> tuple[MacTable, tuple[int, ...]]:
+def _measure(loaded: LoadedModel, config: GenerationConfig) -> Measurement:
     transformer = loaded.transformer
-    counter = Counter(transformer, [site.name for site in find_sites(transformer)])
-    counted: list[MacTable] = []
+    blocks = [site.name for site in find_sites(transformer)]
+    try:
+        branches = [site.name for site in find_sites(transformer, "branch")]
+    except ModelError:
+        branches = []
+    counters = {kind: Counter(transformer, names) for kind, names in (("block", blocks), ("branch", branches)) if names}
+    counted: dict[str, list[MacTable]] = {kind: [] for kind in counters}
     few = config.replace(
         steps=2,
         prompts=config.prompts[:1],
@@ -162,8 +167,9 @@ def _measure(loaded: LoadedModel, config: GenerationConfig) -> tuple[MacTable, t
     )
 
     def count(*args: Any, **kwargs: Any) -> Any:
-        table, output = counter.count(args, kwargs)
-        counted.append(table)
+        for kind, counter in counters.items():
+            table, output = counter.count(args, kwargs)
+            counted[kind].append(table)
         return tree_map(lambda t: _zeros(t, loaded.device), output)
 
     before = vars(transformer).get("forward")
@@ -177,11 +183,15 @@ def _measure(loaded: LoadedModel, config: GenerationConfig) -> tuple[MacTable, t
             else:
                 transformer.forward = before
         evaluations = len(loaded.pipe.scheduler.timesteps)
-    calls = len(counted) / evaluations
-    site_macs = np.mean([table.site_macs for table in counted], 0) * calls
-    rest_macs = float(np.mean([table.rest_macs for table in counted]) * calls)
-    residual_bytes = tuple(round(size * calls) for size in counter.site_bytes.values())
-    return MacTable(counter.sites, site_macs, rest_macs), residual_bytes
+    tables = {kind: _per_evaluation(tables, evaluations) for kind, tables in counted.items()}
+    calls = len(counted["block"]) / evaluations
+    residual_bytes = tuple(round(size * calls) for size in counters["block"].site_bytes.values())
+    return Measurement(tables["block"], residual_bytes, (), tables.get("branch"))
+
+
+def _per_evaluation(counted: list[MacTable], evaluations: int) -> MacTable:
+    site_macs = np.sum([table.site_macs for table in counted], 0) / evaluations
+    return MacTable(counted[0].sites, site_macs, sum(table.rest_macs for table in counted) / evaluations)
 
 
 def _zeros(value: Any, device: str) -> Any:
@@ -190,10 +200,11 @@ def _zeros(value: Any, device: str) -> Any:
     return torch.zeros(value.shape, dtype=value.dtype, device=device)
 
 
-def _saved(applied: AppliedPolicy, table: MacTable, steps: int) -> float:
+def _saved(applied: AppliedPolicy, measured: Measurement, steps: int) -> float:
     """MACs that the run did not do, for one image."""
     run = applied.run
-    cost = dict(zip(table.sites, table.site_macs, strict=True))
+    tables = [measured.table] + ([measured.branches] if measured.branches else [])
+    cost = {site: macs for table in tables for site, macs in zip(table.sites, table.site_macs, strict=True)}
     calls_a_step = run.calls / steps
     return sum(
         float(cost[site.name]) * (steps - computed / calls_a_step)

@@ -11,7 +11,7 @@ from torch import nn
 from mddit_ui.core.errors import ModelError
 
 Granularity = Literal["block", "branch"]
-BRANCHES = ("attn1", "attn2", "ff")  # residual branches of their own in diffusers' BasicTransformerBlock and its kin
+BRANCHES = ("attn", "attn1", "attn2", "ff", "ffn", "ff_context")  # names of residual branches in diffusers' blocks
 _BLOCK_NAME = re.compile(r"Block|Layer(?!Norm)")
 
 
@@ -48,8 +48,7 @@ def find_sites(transformer: nn.Module, granularity: Granularity = "block") -> tu
     branches = tuple(
         _site(transformer, f"{block.name}.{branch}", "branch")
         for block in blocks
-        for branch in BRANCHES
-        if isinstance(getattr(transformer.get_submodule(block.name), branch, None), nn.Module)
+        for branch in _branches(transformer.get_submodule(block.name))
     )
     if not branches:
         raise ModelError(f"The blocks of {type(transformer).__name__} have no branches named {', '.join(BRANCHES)}.")
@@ -80,6 +79,13 @@ def _is_block(module: nn.Module) -> bool:
         and not kind.__module__.startswith("torch.")
         and any(isinstance(part, nn.Linear) for part in module.modules())
     )
+
+
+def _branches(block: nn.Module) -> list[str]:
+    """Names of a block's branches, in the order in which its forward names them."""
+    source = _forward_source(block)
+    there = [name for name in BRANCHES if isinstance(getattr(block, name, None), nn.Module)]
+    return sorted((name for name in there if f"self.{name}(" in source), key=lambda name: source.find(f"self.{name}("))
 
 
 def _in_order(transformer: nn.Module, lists: dict[str, list[str]]) -> list[list[str]]:
