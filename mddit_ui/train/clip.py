@@ -19,6 +19,7 @@ from diffusers import AutoencoderKL
 from open_clip import CLIP
 from safetensors.torch import save_file
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mddit_ui.train.captions import (
     COLOURS,
@@ -90,7 +91,7 @@ class ClipLoss(nn.Module):
         for caption in tuple(captions):
             captions += hard_negatives(caption, self.config.negatives, rng)
         ids = clip_ids(self.tokenizer, captions).to(device())
-        with autocast():
+        with autocast(), sdpa_kernel(SDPBackend.MATH):  # the CPU's fused attention is slow backwards
             seen = self.clip.encode_image(pictures)
             read = self.clip.encode_text(ids)
         seen, read = F.normalize(seen.float(), dim=-1), F.normalize(read.float(), dim=-1)
@@ -104,7 +105,7 @@ class ClipLoss(nn.Module):
         """Rendered, then a little damaged, since pictures to judge come out of a VAE; (b, 3, 128, 128) in -1..1."""
         clean = to_tensor(np.stack([render(scene, rng) for scene in scenes])).to(device())
         if (vae := self.round_trip[0]) is not None:
-            part = clean[: len(clean) // 4]
+            part = clean[: len(clean) // 8]
             with torch.no_grad(), autocast():
                 latents = vae.encode(part).latent_dist.mode()
                 noise = torch.rand(len(part), 1, 1, 1, device=part.device) * 0.3 * latents.std()
@@ -176,12 +177,13 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("runs/clip"), help="checkpoints")
     parser.add_argument("--target", type=Path, default=Path("assets/models/scenes-clip"))
     parser.add_argument("--vae", type=Path, help="folder of a trained VAE, to show the CLIP its traces")
+    parser.add_argument("--muon-lr", type=float, default=ClipConfig.muon_lr, help="peak rate of the matrices")
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
     vae = AutoencoderKL.from_pretrained(args.vae).to(device()).float() if args.vae else None
-    schedule = Schedule(steps=args.steps, minutes=args.minutes)
-    clip = train(ClipConfig(), schedule, args.folder, args.target, vae, args.seed)
+    schedule = Schedule(steps=args.steps, minutes=args.minutes, save_every=300)
+    clip = train(ClipConfig(muon_lr=args.muon_lr), schedule, args.folder, args.target, vae, args.seed)
     right, mistakes = evaluate(clip, 1000)
     print(f"{right:.1%} of 1,000 held-out scenes: true caption first among 15 hard negatives; mistaken: {mistakes}")
 

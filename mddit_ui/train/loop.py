@@ -11,6 +11,7 @@ import copy
 import json
 import os
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -95,8 +96,12 @@ class Trainer:
         """Train until the schedule ends. `loss_of(step)` gives named losses, "loss" is the one descended."""
         self.load()
         self.model.train()
-        started, saved, sums, lines = time.monotonic() - self.seconds, time.monotonic(), {}, 0
-        while self.schedule.progress(self.step, self.seconds) < 1:
+        asked: list[int] = []  # to end early: the step is finished and saved
+        before = signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
+        stopped = False
+        started, saved, lines = time.monotonic() - self.seconds, time.monotonic(), 0
+        sums: dict[str, float] = {}
+        while self.schedule.progress(self.step, self.seconds) < 1 and not stopped:
             losses = loss_of(self.step)
             losses["loss"].backward()
             if dist.is_initialized():
@@ -107,7 +112,7 @@ class Trainer:
                 optimizer.zero_grad()
             self._update_average()
             self.step += 1
-            self.seconds = self._clock(time.monotonic() - started)
+            self.seconds, stopped = self._agree(time.monotonic() - started, bool(asked))
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + float(value.detach())
             lines += 1
@@ -119,6 +124,7 @@ class Trainer:
                 if report:
                     print(report(), flush=True)
                 saved = time.monotonic()
+        signal.signal(signal.SIGTERM, before)
         if rank() == 0:
             self.save()
 
@@ -131,13 +137,13 @@ class Trainer:
         for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
             gradient.copy_(mean.view_as(gradient))
 
-    def _clock(self, seconds: float) -> float:
-        """The first process's clock: all must end at the same step."""
+    def _agree(self, seconds: float, stopped: bool) -> tuple[float, bool]:
+        """The first process's clock and wish to end: all must end at the same step."""
         if dist.is_initialized():
-            shared = torch.tensor(seconds, dtype=torch.float64, device=device())
+            shared = torch.tensor([seconds, stopped], dtype=torch.float64, device=device())
             dist.broadcast(shared, 0)
-            return float(shared)
-        return seconds
+            return float(shared[0]), bool(shared[1])
+        return seconds, stopped
 
     def _update_average(self) -> None:
         # A short memory at first: the start of a run is not worth remembering.
