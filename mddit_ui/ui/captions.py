@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from mddit_ui.core.paths import PROMPTS
@@ -103,10 +103,7 @@ def _filled(template: str, choice: Mapping[str, str], escaped: bool = False) -> 
 
 
 def default_caption(spec: ModelSpec) -> str:
-    """The caption of the first visit."""
-    return next(iter(examples(spec, 1)), "")
+    """The caption of the first visit: where it can, one with things on both sides of the divider."""
+    known = examples(spec, 100)
+    return next((text for text in known if "left" in text and "right" in text), next(iter(known), ""))
 
-
-def first_words(spec: ModelSpec) -> Sequence[str]:
-    """One word of each list, for the builder's first state."""
-    return [words[0] for words in attributes(spec).values()]

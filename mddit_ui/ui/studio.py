@@ -106,7 +106,7 @@ def finished(outcome: Outcome) -> PairView:
     ]
     if before.clip_score is not None and after.clip_score is not None:
         change = after.clip_score - before.clip_score
-        tone = "bad" if change < -1 else ""
+        tone = "bad" if change < -0.02 * abs(before.clip_score) else ""
         rows.append(("CLIP score", f"{before.clip_score:.2f}", f"{after.clip_score:.2f}", f"{change:+.2f}", tone))
     close = [("PSNR", after.psnr, "{:.1f} dB"), ("SSIM", after.ssim, "{:.3f}")]
     facts = [(name, text.format(value)) for name, value, text in close if value is not None]

@@ -4,7 +4,6 @@ import json
 import re
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from mddit_ui.core.policy import Policy
@@ -155,35 +154,30 @@ def test_cancel_leaves_a_page_that_works(app: App) -> None:
     expect(page.locator("#pair .pv-status")).to_have_text("Stopped.")
 
 
-PAYLOADS = (
-    '<img src=x onerror=console.log("PWNED")>',
-    '${console.log("PWNED")}',
-    '"><svg onload=console.log("PWNED")>',
-    "{{#with this}}${console.log('PWNED')}{{/with}}",
-)
+# Markup, a template of JavaScript, one of Handlebars, and an attribute that breaks out: each would open a dialog.
+PAYLOAD = '<img src=x onerror=alert(1)>${alert(2)}"><svg onload=alert(3)>{{#with 1}}${alert(4)}{{/with}}'
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
-def test_text_of_strangers_stays_text(app: App, tmp_path: Path, payload: str) -> None:
+def test_text_of_strangers_stays_text(app: App, tmp_path: Path) -> None:
     """Names, captions, files and links that hold markup or templates are shown, and run nothing."""
-    policy = Policy.from_rows(["####", "#==="], name=payload, model=payload)
-    config = GenerationConfig(prompts=(payload,), steps=2, height=64, width=64)
+    policy = Policy.from_rows(["####", "#==="], name=PAYLOAD, model=PAYLOAD)
+    config = GenerationConfig(prompts=(PAYLOAD,), steps=2, height=64, width=64)
     page = app.page("?s=" + pack(Session("tiny-pixart", policy, config)))
-    expect(page.locator("#policy-name input, #policy-name textarea")).to_have_value(payload)
+    expect(page.locator("#policy-name input, #policy-name textarea")).to_have_value(PAYLOAD)
     tab(page, "Library")
     page.click("#library-save")
-    expect(page.locator("#library-list label", has_text=payload)).to_be_visible()
+    expect(page.locator("#library-list label", has_text=PAYLOAD)).to_be_visible()
 
     page.click("#generate")
     expect(page.locator('#pair .pv[data-state="done"]')).to_be_visible(timeout=LONG)
     tab(page, "Compare")
-    expect(page.locator("#runs-table")).to_contain_text(payload)
+    expect(page.locator("#runs-table")).to_contain_text(PAYLOAD)
 
     bad = tmp_path / "bad.json"
-    bad.write_text(json.dumps({"format": payload, "rows": ["#"]}))
-    page.set_input_files('#library-upload input[type="file"], input[type="file"]', bad)
+    bad.write_text(json.dumps({"format": PAYLOAD, "rows": ["#"]}))
+    page.set_input_files('input[type="file"]', bad)
     expect(page.get_by_text("Expected format", exact=False)).to_be_visible()
     good = tmp_path / "good.json"
     good.write_text(dumps(policy))
-    page.set_input_files('#library-upload input[type="file"], input[type="file"]', good)
+    page.set_input_files('input[type="file"]', good)
     expect_rows(page, "####/#===")

@@ -48,6 +48,12 @@ function between(colours, share) {
   return "rgb(" + a.map((v, i) => Math.round(v + (b[i] - v) * (place - low))).join(",") + ")";
 }
 
+// Ink that can be read on a shade of an overlay.
+function inkOn(shade) {
+  const [r, g, b] = shade.startsWith("#") ? [1, 3, 5].map((i) => parseInt(shade.slice(i, i + 2), 16)) : shade.match(/\d+/g).map(Number);
+  return 0.3 * r + 0.59 * g + 0.11 * b > 128 ? "black" : "white";
+}
+
 function drawCells(context, table, view, tokens, overlay) {
   const {cellW, cellH} = view, small = Math.min(cellW, cellH);
   const gap = small >= 13 ? 2 : small >= 7 ? 1 : 0, radius = small >= 9 ? Math.min(4, small * 0.2) : 0;
@@ -70,7 +76,7 @@ function drawCells(context, table, view, tokens, overlay) {
         context.fillStyle = shade || (cell === COMPUTE ? tokens.compute : cell === CACHE ? tokens.cache : tokens.surface);
         context.fill();
       }
-      if (small >= 6) drawMark(context, cell, box, {before, after, small, shade: Boolean(shade)}, tokens);
+      if (small >= 6) drawMark(context, cell, box, {before, after, small, shade: shade ? inkOn(shade) : ""}, tokens);
     }
   }
 }
@@ -82,7 +88,7 @@ function drawMark(context, cell, box, {before, after, small, shade}, tokens) {
   context.lineCap = "round";
   context.beginPath();
   if (cell === CACHE) {
-    context.strokeStyle = shade ? tokens["ink-soft"] : tokens["cache-ink"];
+    context.strokeStyle = shade || tokens["cache-ink"];
     context.moveTo(before ? box.x : cx - box.w * 0.2, cy);
     context.lineTo(after ? box.x + box.w : cx + box.w * 0.08, cy);
     context.stroke();
@@ -93,13 +99,13 @@ function drawMark(context, cell, box, {before, after, small, shade}, tokens) {
     }
   } else if (cell === SKIP) {
     const reach = Math.min(4, small * 0.17);
-    context.strokeStyle = shade ? tokens["ink-soft"] : tokens["skip-ink"];
+    context.strokeStyle = shade || tokens["skip-ink"];
     context.moveTo(cx - reach, cy - reach); context.lineTo(cx + reach, cy + reach);
     context.moveTo(cx + reach, cy - reach); context.lineTo(cx - reach, cy + reach);
     context.stroke();
   } else if (shade) {
     context.arc(cx, cy, Math.max(1.2, small * 0.12), 0, 7);
-    context.fillStyle = tokens["ink-soft"]; context.fill();
+    context.fillStyle = shade; context.fill();
   }
 }
 
