@@ -19,10 +19,13 @@ class Sensitivity:
     Args:
         cached: (ages, steps, sites) error of a residual that is ``a + 1`` steps old.
         skipped: (steps, sites) error of leaving the block out.
+        whole: (ages, steps) error of the model's output when ALL blocks take residuals ``a + 1`` steps old. That is
+            less than the sum of the cells: residuals of one step fit each other. ``None``: that sum.
     """
 
     cached: np.ndarray
     skipped: np.ndarray
+    whole: np.ndarray | None = None
     _lookup: np.ndarray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -33,9 +36,12 @@ class Sensitivity:
         if not (np.isfinite(cached).all() and np.isfinite(skipped).all()):
             raise PolicyError("Predicted errors must be finite numbers.")
         cached = np.maximum.accumulate(cached, axis=0)
+        whole = cached.sum(2) if self.whole is None else np.maximum.accumulate(np.array(self.whole, np.float64), axis=0)
+        if whole.shape != cached.shape[:2]:
+            raise PolicyError(f"Expected (ages, steps) like {cached.shape[:2]}, got {whole.shape}.")
         # (ages + 2, steps, sites): row 0 compute, rows 1.. cached at that age, the last row skip
         lookup = np.concatenate([np.zeros_like(skipped)[None], cached, skipped[None]]).astype(np.float32)
-        arrays: dict[str, np.ndarray] = {"cached": cached, "skipped": skipped, "_lookup": lookup}
+        arrays: dict[str, np.ndarray] = {"cached": cached, "skipped": skipped, "whole": whole, "_lookup": lookup}
         for name, array in arrays.items():
             array.flags.writeable = False
             object.__setattr__(self, name, array)
@@ -47,8 +53,13 @@ class Sensitivity:
         change = np.asarray(calibration.residual_change, float)  # (ages, steps, sites), NaN before the first step
         measured, steps, _ = change.shape
         known = np.nan_to_num(change)
-        grown = [known[min(age, measured) - 1] * max(age / measured, 1) for age in range(1, max(steps, 2))]
-        return cls((np.stack(grown) * size) ** 2, size**2)
+        ages = range(1, max(steps, 2))
+        grown = np.stack([known[min(age, measured) - 1] * max(age / measured, 1) for age in ages])
+
+        # |a - b|^2 / |a|^2 = 2 (1 - cos) of two outputs of one size; it grows with age as the residuals' changes do.
+        moved = 2 * (1 - np.nan_to_num(calibration.step_similarity[:, -1], nan=1.0))  # (steps,)
+        growth = (grown**2).mean(2) / np.maximum((known[0] ** 2).mean(1), 1e-12)  # (ages, steps)
+        return cls((grown * size) ** 2, size**2, growth * moved)
 
     @property
     def steps(self) -> int:

@@ -10,22 +10,32 @@ from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.search.space import Space
 
 BENDS = (0.7, 1.0, 1.4)  # step times ~ t^bend: below 1 more computed steps late, above 1 early
-STEP_SHARES = (1.0, 0.85, 0.7, 0.5)  # of the budget for whole steps, the rest for single cells
+LATENESS = (1.0, 0.0, 2.0, 0.5, 1.5)  # errors of step t count ((t + 1) / steps) ^ lateness: late ones are not corrected
+STEP_SHARES = (0.85, 0.7)  # of the budget for whole steps, the rest for single cells
 
 
 def portfolio(space: Space, sensitivity: Sensitivity | None = None) -> list[Policy]:
     """Different starting policies, the most promising kinds first.
 
     Without a calibration: evenly and unevenly spaced whole steps, bands, Skip-Cache. With one: dynamic programming over
-    whole steps, over cells, and mixtures of both.
+    whole steps, and over whole steps and cells, as well.
     """
-    importance = None if sensitivity is None else _importance(sensitivity)
+    importance = None if sensitivity is None else importance_of(sensitivity)
     tables: list[tuple[str, np.ndarray]] = []
     if sensitivity is not None:
-        tables += [(f"steps {share:g} + cells", _mixed(space, sensitivity, share)) for share in STEP_SHARES]
-        tables += [("cells", _cells(space, sensitivity, np.zeros(space.shape, bool)))]
+        count = _full_steps(space)
+        tables += [
+            (f"best steps, late^{late:g}", _whole(space, best_steps(sensitivity, count, late))) for late in LATENESS
+        ]
     tables += [(f"steps ~ t^{bend:g}", _spaced(space, bend)) for bend in BENDS]
-    tables += [("warm-up, then even", _warm_up(space)), ("bands", _bands(space)), ("skip-cache", _skip_cache(space))]
+    if sensitivity is not None:
+        tables += [(f"steps {share:g} + cells", _mixed(space, sensitivity, share)) for share in STEP_SHARES]
+    else:
+        tables += [
+            ("warm-up, then even", _warm_up(space)),
+            ("bands", _bands(space)),
+            ("skip-cache", _skip_cache(space)),
+        ]
     policies = [space.nearest(actions, importance, name=name) for name, actions in tables]
     return list(dict.fromkeys(policies))
 
@@ -45,13 +55,18 @@ def baselines(space: Space) -> list[Policy]:
     return list(dict.fromkeys(made))
 
 
-def best_steps(sensitivity: Sensitivity, count: int) -> np.ndarray:
+def importance_of(sensitivity: Sensitivity) -> np.ndarray:
+    """(steps, sites) what one step of age costs in each cell, on a logarithmic scale; least in the noisiest step."""
+    return np.log(sensitivity.cached[0] + 1e-12)
+
+
+def best_steps(sensitivity: Sensitivity, count: int, lateness: float = 0.0) -> np.ndarray:
     """(count,) steps to compute in full so that the predicted error is least; step 0 is always one of them.
 
     Dynamic programming: an edge k -> m costs the errors of the steps between, served by the residuals of step k.
     """
     steps = sensitivity.steps
-    by_age = sensitivity.cached.sum(2)  # (ages, steps)
+    by_age = sensitivity.whole * ((np.arange(steps) + 1) / steps) ** lateness  # (ages, steps)
     edge = np.full((steps, steps + 1), np.inf)
     for k in range(steps):
         served = by_age[np.arange(steps - 1 - k).clip(max=len(by_age) - 1), np.arange(k + 1, steps)]
@@ -96,15 +111,10 @@ def best_cells(sensitivity: Sensitivity, price: np.ndarray) -> np.ndarray:
     return computed
 
 
-def _importance(sensitivity: Sensitivity) -> np.ndarray:
-    """(steps, sites) what one more step of age costs, on a logarithmic scale."""
-    return np.log(sensitivity.cached[0] + 1e-12)
-
-
 def _mixed(space: Space, sensitivity: Sensitivity, share: float) -> np.ndarray:
     """Whole steps for a share of the budget, single cells for the rest."""
     whole = np.zeros(space.shape, bool)
-    whole[best_steps(sensitivity, int(_full_steps(space) * share))] = True
+    whole[best_steps(sensitivity, int(_full_steps(space) * share), LATENESS[0])] = True
     return _cells(space, sensitivity, whole)
 
 

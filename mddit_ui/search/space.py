@@ -82,9 +82,9 @@ class Space:
         """The policy of this space that is like ``actions``: what is too much goes by least importance.
 
         Args:
-            importance: (steps, sites) of what each cell is worth; the earlier the more when there is none.
+            importance: (steps, sites) of what each cell is worth; of equal ones the earlier is kept.
         """
-        ties = -np.arange(self.steps * len(self.table.sites)).reshape(self.shape) if importance is None else importance
+        ties = np.zeros(self.shape) if importance is None else importance
         return self.policy((actions == Action.COMPUTE) + 0.5 * ranks(ties), actions == Action.SKIP, **more)
 
     def _affordable(self, scores: np.ndarray) -> np.ndarray:
@@ -104,11 +104,11 @@ class Space:
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
-    """The same shape, values replaced by their ranks, spread evenly over [-0.5, 0.5]; equal values keep their order."""
+    """Values replaced by their ranks, spread evenly over [-0.5, 0.5]; of equal ones the first is highest."""
     flat = np.asarray(values, float).ravel()
-    order = np.argsort(flat, kind="stable")
+    order = np.argsort(-flat, kind="stable")
     ranked = np.empty(flat.size)
-    ranked[order] = np.linspace(-0.5, 0.5, flat.size) if flat.size > 1 else 0.0
+    ranked[order] = np.linspace(0.5, -0.5, flat.size) if flat.size > 1 else 0.0
     return ranked.reshape(np.shape(values))
 
 

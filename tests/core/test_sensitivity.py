@@ -37,7 +37,18 @@ def test_from_a_calibration():
     np.testing.assert_allclose(sensitivity.skipped.ravel(), [4, 4, 1, 1])
 
 
-@settings(max_examples=200, deadline=None)
+def test_whole_steps_come_from_the_last_output():
+    """cos 0.99 moves the output by |a - b|^2 / |a|^2 = 0.02; twice the change of residuals is four times that."""
+    change = np.array([[[np.nan], [0.1], [0.1]], [[np.nan], [np.nan], [0.2]]])
+    similarity = np.array([[np.nan], [0.99], [0.99]])
+    ones = np.ones((3, 1))
+    sensitivity = Sensitivity.from_calibration(Calibration("m", ("a",), (2, 1, 0), similarity, ones, change, ones))
+    np.testing.assert_allclose(sensitivity.whole[:, 1:], [[0.02, 0.02], [0.02, 0.08]], atol=1e-9)
+    with pytest.raises(PolicyError, match=r"\(ages, steps\)"):
+        Sensitivity(np.ones((2, 3, 1)), ones, np.ones((2, 2)))
+
+
+@settings(max_examples=100, deadline=None)
 @given(
     actions=hnp.arrays(np.int8, (5, 3), elements=st.sampled_from([-1, 0, 1])),
     cell=st.tuples(st.integers(0, 4), st.integers(0, 2)),

@@ -81,7 +81,7 @@ def test_the_same_task_is_the_same_trajectory(undisturbed):
     assert Log().run(make_task(seed=2)).trajectory != undisturbed.trajectory
 
 
-@pytest.mark.parametrize("cut", [0, 1, 5, 11, 12, 19, 20, 33, 47, 59, 60])
+@pytest.mark.parametrize("cut", [0, 1, 7, 12, 13, 33, 59, 60])
 def test_resume_is_exact_wherever_it_was_cut(undisturbed, cut):
     first = Log(stop_after=cut).run(make_task())
     assert first.reason == ("" if cut < 60 else undisturbed.reason)
@@ -102,14 +102,14 @@ def test_resume_again_and_again(undisturbed):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
 def test_two_searches_at_once_are_as_each_alone(optimizer):
     """One search runs inside the evaluations of the other."""
-    alone = [Log().run(make_task(seed=seed, evaluations=30, optimizer=optimizer)) for seed in (1, 2)]
+    alone = [Log().run(make_task(seed=seed, evaluations=20, optimizer=optimizer)) for seed in (1, 2)]
     known, toy = [], ToyEvaluator(ToyModel())
 
     def evaluate(policies):
-        known.extend(Log(1).run(make_task(seed=2, evaluations=30, optimizer=optimizer), known=known).evaluations)
+        known.extend(Log(1).run(make_task(seed=2, evaluations=20, optimizer=optimizer), known=known).evaluations)
         return toy(policies)
 
-    outer = Log().run(make_task(evaluate, seed=1, evaluations=30, optimizer=optimizer))
+    outer = Log().run(make_task(evaluate, seed=1, evaluations=20, optimizer=optimizer))
     assert outer.trajectory == alone[0].trajectory
     assert [each.policy.digest for each in known] == [each.policy.digest for each in alone[1].evaluations]
 
@@ -134,7 +134,7 @@ def test_nan_is_flagged_and_survived():
     broken = [math.isnan(each.objective) for each in log.evaluations]
     assert broken == [int(each.policy.digest[:4], 16) < 0.3 * 0x10000 for each in log.evaluations]
     assert 0 < sum(broken) < 60
-    for cut in (15, 30, 41):
+    for cut in (15, 41):
         first = Log(stop_after=cut).run(make_task(SometimesNan(ToyModel())))
         second = Log().run(make_task(SometimesNan(ToyModel())), known=first.evaluations)
         assert first.trajectory + second.trajectory == log.trajectory

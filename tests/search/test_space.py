@@ -10,7 +10,7 @@ from mddit_ui.core.cost import MacTable
 from mddit_ui.core.errors import PolicyError, SearchError
 from mddit_ui.core.policy import Action
 from mddit_ui.core.presets import every
-from mddit_ui.search.encoding import Encoding, cosines, rows_and_columns, rows_columns_and_cosines
+from mddit_ui.search.encoding import Encoding, cosines, mostly_rows, rows_and_columns
 from mddit_ui.search.space import FREE, Space, locked_from_rows, ranks
 
 NUMBERS = st.floats(-1e6, 1e6)
@@ -28,7 +28,7 @@ def spaces(draw):
         assume(False)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(data=st.data(), space=spaces())
 def test_any_scores_give_a_legal_policy_that_spends_the_budget(data, space):
     scores = data.draw(hnp.arrays(float, space.shape, elements=NUMBERS))
@@ -50,7 +50,7 @@ def test_any_scores_give_a_legal_policy_that_spends_the_budget(data, space):
 def test_any_vector_decodes_and_zero_is_the_start(data, space):
     start = space.policy(data.draw(hnp.arrays(float, space.shape, elements=NUMBERS)))
     importance = data.draw(st.none() | hnp.arrays(float, space.shape, elements=NUMBERS))
-    encoding = Encoding(space, start, rows_columns_and_cosines(*space.shape), importance)
+    encoding = Encoding(space, start, mostly_rows(*space.shape), importance)
     assert encoding.decode(np.zeros(encoding.dimension)) == start
     vector = data.draw(hnp.arrays(float, encoding.dimension, elements=st.floats(-100, 100)))
     assert space.table.budget(encoding.decode(vector).actions) <= space.budget * (1 + 1e-8)
@@ -128,5 +128,5 @@ def test_bases():
 
 
 def test_ranks():
-    np.testing.assert_allclose(ranks(np.array([[3.0, -1.0], [7.0, 3.0]])), [[-1 / 6, -0.5], [0.5, 1 / 6]])
+    np.testing.assert_allclose(ranks(np.array([[3.0, -1.0], [7.0, 3.0]])), [[1 / 6, -0.5], [0.5, -1 / 6]])
     assert ranks(np.array([5.0])).tolist() == [0.0]

@@ -23,7 +23,9 @@ class ToyModel:
     def noise(self, seed: int) -> np.ndarray:
         return np.random.default_rng(seed).normal(0, 1, (self.images, self.width))
 
-    def run(self, policy: Policy | None, seed: int = 1, residuals: list | None = None) -> np.ndarray:
+    def run(
+        self, policy: Policy | None, seed: int = 1, residuals: list | None = None, outputs: list | None = None
+    ) -> np.ndarray:
         x = self.noise(seed)
         kept = [np.zeros_like(x)] * self.sites
         actions = Policy.full(self.steps, self.sites).actions if policy is None else policy.actions
@@ -35,21 +37,26 @@ class ToyModel:
                     drift = self.phases[site] * np.sin(6 * self.speeds[site] * t)
                     kept[site] = 0.5 * np.tanh(h @ self.weights[site] + drift)
                 h = h if action == Action.SKIP else h + kept[site]
-            if residuals is not None:
+            if residuals is not None and outputs is not None:
                 residuals.append(np.stack(kept))
+                outputs.append(h)
             x = x + (h - x) * (2 / self.steps)
         return x
 
     def calibration(self, ages: int = 4) -> Calibration:
         residuals: list[np.ndarray] = []
-        self.run(None, residuals=residuals)
+        outputs: list[np.ndarray] = []
+        self.run(None, residuals=residuals, outputs=outputs)
         kept = np.stack(residuals)  # (steps, sites, images, width)
         change = np.full((ages, self.steps, self.sites), np.nan)
         size = np.linalg.norm(kept, axis=(2, 3))
         for age in range(1, ages + 1):
             change[age - 1, age:] = np.linalg.norm(kept[age:] - kept[:-age], axis=(2, 3)) / size[age:]
         ones = np.ones((self.steps, self.sites))
-        return Calibration("toy", self.table.sites, tuple(range(self.steps, 0, -1)), ones, ones, change, size / 4)
+        unit = np.stack(outputs) / np.linalg.norm(outputs, axis=2, keepdims=True)
+        similarity = ones.copy()
+        similarity[1:, -1] = (unit[1:] * unit[:-1]).sum(2).mean(1)
+        return Calibration("toy", self.table.sites, tuple(range(self.steps, 0, -1)), similarity, ones, change, size / 4)
 
 
 class ToyEvaluator:
