@@ -184,8 +184,8 @@ def launch(**more: Any) -> None:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     port = int(os.environ.get("GRADIO_SERVER_PORT", more.pop("server_port", None) or PORT))
     name = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
-    print(f"mddit is on http://{name}:{port} (Ctrl-C stops it)", flush=True)
-    build_app().launch(
+    page = build_app()
+    page.launch(
         server_name=name,
         server_port=port,
         theme=theme.theme(),
@@ -200,5 +200,8 @@ def launch(**more: Any) -> None:
         max_file_size=limits.MAX_UPLOAD,
         state_session_capacity=500,
         app_kwargs={"middleware": limits.middleware()},
+        prevent_thread_lock=True,
         **more,
     )
+    print(f"mddit is on http://{name}:{port} (Ctrl-C stops it)", flush=True)
+    page.block_thread()

@@ -106,4 +106,3 @@ def default_caption(spec: ModelSpec) -> str:
     """The caption of the first visit: where it can, one with things on both sides of the divider."""
     known = examples(spec, 100)
     return next((text for text in known if "left" in text and "right" in text), next(iter(known), ""))
-

@@ -23,6 +23,7 @@ _CSS = (STATIC / "grid.css").read_text()
 _JS = "\n".join((STATIC / name).read_text() for name in ("policy.js", "grid_draw.js", "grid.js", "grid_events.js"))
 _LIVE_JS = (STATIC / "live.js").read_text()
 SENT_AGES = 8
+MOST_SHADED = 10_000  # cells of a grid that gets similarity and sensitivity
 _SENT_BACK = ("name", "model", "sites", "timesteps", "rows")
 
 
@@ -110,7 +111,8 @@ def as_content(view: GridView) -> dict[str, Any]:
     if table is not None and len(table.sites) != policy.actions.shape[1]:
         raise PolicyError(f"The policy has {policy.actions.shape[1]} blocks, the model {len(table.sites)}.")
     sites = policy.sites or (table.sites if table else ())
-    similar = view.similarity
+    small = policy.actions.size <= MOST_SHADED  # so that one gesture never sends a megabyte back
+    similar, sensitivity = (view.similarity, view.sensitivity) if small else (None, None)
     return {
         "rows": list(policy.rows),
         "name": policy.name,
@@ -122,7 +124,7 @@ def as_content(view: GridView) -> dict[str, Any]:
         "rest_macs": table.rest_macs if table else 0,
         "residual_bytes": view.residual_bytes,
         "similarity": None if similar is None else nested(similar, 4),
-        "sensitivity": None if view.sensitivity is None else _sensitivity(view.sensitivity),
+        "sensitivity": None if sensitivity is None else _sensitivity(sensitivity),
         "hint": view.hint,
         "job": view.job,
     }

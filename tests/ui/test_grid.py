@@ -1,12 +1,14 @@
 """What the browser sends to the grid is checked like a policy file; what it gets is what the policy is."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.errors import PolicyError
 from mddit_ui.core.policy import Policy
-from mddit_ui.ui.grid import GridView, as_content, policy_of, short_labels
+from mddit_ui.ui.grid import STATIC, GridView, as_content, policy_of, short_labels
 
 
 def test_a_view_goes_out_and_the_policy_comes_back() -> None:
@@ -64,3 +66,18 @@ def test_labels_leave_out_what_all_share() -> None:
     assert short_labels(("transformer_blocks.0", "transformer_blocks.1")) == ["0", "1"]
     assert short_labels(("b.0.attn1", "b.0.ff", "b.1.attn1")) == ["0 attn1", "0 ff", "1 attn1"]
     assert short_labels(("transformer_blocks.0", "single_transformer_blocks.0")) == ["0", "single 0"]
+
+
+@pytest.mark.parametrize(
+    "path", sorted(STATIC.glob("*.html")) + sorted(STATIC.glob("*.css")), ids=lambda path: path.name
+)
+def test_templates_evaluate_nothing(path: Path) -> None:
+    """Gradio runs templates through Handlebars and JavaScript: a place for a value there is a place for code."""
+    text = path.read_text()
+    assert not [mark for mark in ("{{", "${", "`", "\\") if mark in text]
+
+
+def test_a_large_grid_goes_without_shades() -> None:
+    policy = Policy.full(200, 100)
+    similarity = np.ones((200, 100))
+    assert as_content(GridView(policy, similarity=similarity))["similarity"] is None

@@ -98,6 +98,19 @@ root.querySelector('[data-do="undo"]').addEventListener("click", () => travel(st
 root.querySelector('[data-do="redo"]').addEventListener("click", () => travel(state.redo, state.undo));
 root.querySelector("[data-view]").addEventListener("change", (event) => { state.view = event.target.value; redraw(); });
 
+root.querySelector('[data-do="png"]').addEventListener("click", () => {
+  const sheet = document.createElement("canvas"), margin = Math.round(base.width * 0.02);
+  sheet.width = base.width + 2 * margin; sheet.height = base.height + 2 * margin;
+  const context = sheet.getContext("2d");
+  context.fillStyle = state.tokens.surface; context.fillRect(0, 0, sheet.width, sheet.height);
+  context.drawImage(base, margin, margin);
+  sheet.toBlob((blob) => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob); link.download = "policy-grid.png"; link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  });
+});
+
 watch("value", adopt);
 new ResizeObserver(redraw).observe(stage);
 const themes = new MutationObserver(() => { if (!root.isConnected) { themes.disconnect(); return; } state.tokens = readTokens(root); redraw(); });

@@ -56,6 +56,7 @@ def build(inputs: Inputs, job: gr.BrowserState) -> Tab:
                 resume = gr.Button("Resume", size="md", interactive=False, elem_id="search-resume")
                 stop = gr.Button("Stop", size="md", interactive=False, elem_id="search-stop")
             status = gr.HTML("", elem_id="search-status")
+            earlier = gr.Dropdown([], label="Earlier searches", visible=not is_public(), elem_id="search-earlier")
         with gr.Column(scale=6, elem_classes="m-panel", min_width=360):
             heading("Best so far")
             live = PolicyGrid(None, readonly=True, poll=poll, elem_id="live-grid")
@@ -127,6 +128,12 @@ def build(inputs: Inputs, job: gr.BrowserState) -> Tab:
             return gr.skip()
         return _grid(view(search), found[0])
 
+    @shown
+    def reopen(chosen: Any) -> list[Any]:
+        return [chosen if exists(chosen) else "", *show(chosen)]
+
+    earlier.focus(lambda: gr.Dropdown(choices=recent_choices()), None, earlier, **quiet)
+    earlier.input(reopen, earlier, [job, *outputs], **quiet).success(None, job, None, js=SHOW_JOB)
     take.click(copy, job, inputs.grid, **quiet)
     front.select(pick, job, inputs.grid, **quiet)
     return Tab(live, prompts, outputs)
@@ -151,6 +158,19 @@ def view(search: Any) -> SearchRow:
     if not isinstance(search, str) or len(search) != 32:
         raise SearchError("There is no search here yet.")
     return service.view(search)
+
+
+def recent_choices() -> list[tuple[str, str]]:
+    """The newest searches of this machine; a public page shows nobody those of others."""
+    if is_public():
+        return []
+    return [
+        (
+            f"{row.config.model}, {100 * row.config.budget:.0f} %, {row.done} evaluations, {STATES[row.state].lower()}",
+            row.id,
+        )
+        for row in service.recent(20)
+    ]
 
 
 def exists(search: Any) -> bool:
