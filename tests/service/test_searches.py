@@ -187,7 +187,7 @@ def test_it_outlives_the_process_that_started_it(data):
 
 
 def test_never_two_workers_on_one_search():
-    search = searches.start(config(0.15).replace(evaluations=4000), command=COMMAND)  # longer than any start of a process
+    search = searches.start(config(0.15).replace(evaluations=4000), command=COMMAND)  # outlives their start
     wait(search, lambda row: row.done >= 1)
     holder = searches.view(search).worker_pid
     intruders = [subprocess.Popen([*COMMAND, search], cwd=ROOT, stderr=subprocess.DEVNULL) for _ in range(2)]
