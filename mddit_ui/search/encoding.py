@@ -91,4 +91,4 @@ def mostly_rows(steps: int, sites: int, modes: int = 4) -> np.ndarray:
     steps should trade places before cells do.
     """
     rows, columns = np.split(rows_and_columns(steps, sites), [steps])
-    return np.concatenate([1.8 * rows, 0.25 * columns, 0.25 * cosines(steps, sites, modes, mixed_only=True)])
+    return np.concatenate([1.4 * rows, 0.25 * columns, 0.25 * cosines(steps, sites, modes, mixed_only=True)])

@@ -5,27 +5,35 @@ from dataclasses import dataclass
 
 from mddit_ui.core.records import Score
 
-FLOOR = 1e-6  # relative latent error below which pictures count as equal
+FLOOR = 1e-10  # relative latent error of 100 dB, below which pictures count as equal
 
 
 @dataclass(frozen=True)
 class Objective:
-    """CLIP score + ``closeness`` x (how many dB the latent error is below the latents).
+    """CLIP score + ``closeness`` x PSNR against full depth; a latent error stands in for a missing PSNR.
 
     With few prompts the CLIP score alone is overfitted: on 8 prompts closeness ranks policies better on other prompts
-    than CLIP does, on 16 it is the other way round. A decibel is the same on every model; points of CLIP are not, so
-    ``closeness`` is in points per dB.
+    than CLIP does, on 16 it is the other way round. Both are means over the images, so one image can't decide alone.
+
+    Args:
+        closeness: points of CLIP score that one dB is worth.
     """
 
     closeness: float = 0.5
 
+    @classmethod
+    def for_images(cls, images: int) -> "Objective":
+        """Half a point a dB on 8 images, the less the more images there are."""
+        return cls(4 / max(images, 1))
+
     def __call__(self, score: Score) -> float:
         """Higher is better; NaN when the pictures were not finite."""
-        value = 0.0
+        parts = []
         if score.clip_score is not None:
-            value += score.clip_score
-        if score.latent_error is not None:
-            value -= self.closeness * 10 * math.log10(max(score.latent_error, FLOOR))
-        if score.clip_score is None and score.latent_error is None:
-            return math.nan
+            parts.append(score.clip_score)
+        if score.psnr is not None:
+            parts.append(self.closeness * score.psnr)
+        elif score.latent_error is not None:
+            parts.append(-self.closeness * 10 * math.log10(max(score.latent_error, FLOOR)))
+        value = sum(parts) if parts else math.nan
         return value if math.isfinite(value) else math.nan

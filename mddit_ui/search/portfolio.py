@@ -11,6 +11,7 @@ from mddit_ui.search.space import Space
 
 BENDS = (0.7, 1.0, 1.4)  # step times ~ t^bend: below 1 more computed steps late, above 1 early
 LATENESS = (1.0, 0.0, 2.0, 0.5, 1.5)  # errors of step t count ((t + 1) / steps) ^ lateness: late ones are not corrected
+FIRSTS = (0.1, 0.2)  # share of the steps before the first that is computed; the blocks are skipped until then
 STEP_SHARES = (0.85, 0.7)  # of the budget for whole steps, the rest for single cells
 
 
@@ -24,9 +25,11 @@ def portfolio(space: Space, sensitivity: Sensitivity | None = None) -> list[Poli
     tables: list[tuple[str, np.ndarray]] = []
     if sensitivity is not None:
         count = _full_steps(space)
-        tables += [
-            (f"best steps, late^{late:g}", _whole(space, best_steps(sensitivity, count, late))) for late in LATENESS
-        ]
+        for late in LATENESS:
+            tables.append((f"best steps, late^{late:g}", _whole(space, best_steps(sensitivity, count, late))))
+        for share in FIRSTS:
+            rows = best_steps(sensitivity, count, first=min(round(share * space.steps), space.steps - count))
+            tables.append((f"best steps from {rows[0]} on", _whole(space, rows)))
     tables += [(f"steps ~ t^{bend:g}", _spaced(space, bend)) for bend in BENDS]
     if sensitivity is not None:
         tables += [(f"steps {share:g} + cells", _mixed(space, sensitivity, share)) for share in STEP_SHARES]
@@ -36,7 +39,7 @@ def portfolio(space: Space, sensitivity: Sensitivity | None = None) -> list[Poli
             ("bands", _bands(space)),
             ("skip-cache", _skip_cache(space)),
         ]
-    policies = [space.nearest(actions, importance, name=name) for name, actions in tables]
+    policies = [space.nearest(actions, _spare_first_row(importance, actions), name=name) for name, actions in tables]
     return list(dict.fromkeys(policies))
 
 
@@ -60,8 +63,8 @@ def importance_of(sensitivity: Sensitivity) -> np.ndarray:
     return np.log(sensitivity.cached[0] + 1e-12)
 
 
-def best_steps(sensitivity: Sensitivity, count: int, lateness: float = 0.0) -> np.ndarray:
-    """(count,) steps to compute in full so that the predicted error is least; step 0 is always one of them.
+def best_steps(sensitivity: Sensitivity, count: int, lateness: float = 0.0, first: int = 0) -> np.ndarray:
+    """(count,) steps to compute in full so that the predicted error is least; ``first`` is the first of them.
 
     Dynamic programming: an edge k -> m costs the errors of the steps between, served by the residuals of step k.
     """
@@ -71,14 +74,14 @@ def best_steps(sensitivity: Sensitivity, count: int, lateness: float = 0.0) -> n
     for k in range(steps):
         served = by_age[np.arange(steps - 1 - k).clip(max=len(by_age) - 1), np.arange(k + 1, steps)]
         edge[k, k + 1 :] = np.concatenate([[0.0], np.cumsum(served)])
-    count = min(max(count, 1), steps)
+    count = min(max(count, 1), steps - first)
     cost = edge.copy()[:, steps]  # of everything after step k when it is the last computed one
     following = np.full((count, steps), steps)
     for left in range(1, count):
         through = edge[:, :steps] + cost[None, :]
         following[left] = through.argmin(1)
         cost = through.min(1)
-    chosen, k = [0], 0
+    chosen, k = [first], first
     for left in range(count - 1, 0, -1):
         k = int(following[left, k])
         chosen.append(k)
@@ -109,6 +112,14 @@ def best_cells(sensitivity: Sensitivity, price: np.ndarray) -> np.ndarray:
         computed[at[inside], np.flatnonzero(inside)] = True
         at[inside] = following[at[inside], np.flatnonzero(inside)]
     return computed
+
+
+def _spare_first_row(importance: np.ndarray | None, actions: np.ndarray) -> np.ndarray:
+    """What is too much is taken from the last blocks of the first computed row: half a row costs most in the middle."""
+    spared = np.zeros(actions.shape) if importance is None else importance.copy()
+    first = int(np.argmax((actions == Action.COMPUTE).any(1)))
+    spared[first] = spared.min() - 1
+    return spared
 
 
 def _mixed(space: Space, sensitivity: Sensitivity, share: float) -> np.ndarray:
@@ -153,7 +164,7 @@ def _warm_up(space: Space) -> np.ndarray:
 
 def _whole(space: Space, rows: Iterable[int]) -> np.ndarray:
     computed = np.zeros(space.shape, bool)
-    computed[[0, *rows]] = True
+    computed[list(rows)] = True
     return _actions(computed)
 
 

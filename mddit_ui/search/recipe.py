@@ -33,6 +33,6 @@ def make_task(
             dimension, seed=config.seed, sigma=config.sigma, population=population
         ),
         evaluate=evaluate,
-        objective=Objective(),
+        objective=Objective.for_images(len(config.prompts)),
         evaluations=config.evaluations,
     )

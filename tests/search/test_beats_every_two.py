@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from mddit_ui.core.paths import MODELS, PROMPTS
+from mddit_ui.core.paths import PROMPTS, model_folders
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.presets import every
 from mddit_ui.core.records import GenerationConfig, SearchConfig
@@ -16,7 +16,7 @@ from mddit_ui.service import catalog, searches
 from mddit_ui.service.generate import generate, score
 from mddit_ui.store.db import open_db
 
-MODEL = "scenes-pixart"
+MODEL = os.environ.get("MDDIT_SEARCH_MODEL", "scenes-pixart")
 STEPS = 20
 HOLDOUT = int(os.environ.get("MDDIT_HOLDOUT", "128"))  # unseen prompts
 BATCH = 16
@@ -53,7 +53,7 @@ def judged(policies):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not (MODELS / MODEL).is_dir(), reason="the demo model is not there")
+@pytest.mark.skipif(not any((folder / MODEL).is_dir() for folder in model_folders()), reason="no demo model")
 def test_a_search_beats_every_two_on_unseen_prompts(capsys):
     prompts = tuple(json.loads((PROMPTS / "search.json").read_text())[:8])
     began = time.perf_counter()

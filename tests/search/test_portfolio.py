@@ -70,6 +70,26 @@ def test_lateness_moves_computed_steps_late():
     assert late > early
 
 
+def test_steps_before_the_first_are_left_out():
+    predicted = sensitivity(7, 3)
+    chosen = best_steps(predicted, 3, first=2)
+    choices = [(2, *more) for more in combinations(range(3, 7), 2)]
+    least = min(predicted.total(whole_steps(7, 3, rows)) for rows in choices)
+    assert chosen[0] == 2
+    assert predicted.total(whole_steps(7, 3, chosen)) == pytest.approx(least)
+
+
+def test_what_does_not_fit_is_cut_from_the_last_blocks_of_the_first_computed_step():
+    table = MacTable(tuple(map(str, range(8))), np.ones(8), 0.5)
+    space = Space(table, 20, 0.51)  # 9.6 whole steps
+    for start in portfolio(space, Sensitivity.from_calibration(ToyModel().calibration())):
+        if not start.name.startswith("best steps"):
+            continue
+        computed = [row for row in start.rows if "#" in row]
+        assert all(row == "#" * 8 for row in computed[1:])
+        assert computed[0] == "####...."
+
+
 def test_whole_steps_are_chosen_by_what_the_output_does():
     """The cells say that step 1 moves most, the output says step 3."""
     cached = np.ones((3, 4, 1))
