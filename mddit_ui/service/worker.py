@@ -68,6 +68,8 @@ class _Shift:
 
     def check(self) -> None:
         """Called between two pieces of work. Raises ``_Ended`` when this process should go."""
+        if not self.db.path.exists():
+            raise _Ended("failed", "The data folder was deleted.")
         wanted = store.beat(self.db, self.id, self.pid)
         if wanted == "stop":
             raise _Ended("stopped")

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -184,6 +185,17 @@ def test_it_outlives_the_process_that_started_it(data):
     wait(search, lambda row: row.done > seen)
     searches.pause(search)
     assert wait(search, ended).state == "paused"
+
+
+def test_a_worker_whose_folder_was_deleted_goes(tmp_path, monkeypatch):
+    monkeypatch.setenv("MDDIT_DATA", str(tmp_path / "elsewhere"))
+    search = searches.start(config(0.1), command=COMMAND)
+    row = wait(search, lambda row: row.done >= 1)
+    shutil.rmtree(tmp_path / "elsewhere")
+    deadline = time.monotonic() + 60
+    while alive(row.worker_pid, row.worker_started):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_never_two_workers_on_one_search():
