@@ -22,6 +22,9 @@ PORT = 7860
 HEADER = (Path(__file__).parent / "static" / "header.html").read_text()
 COPY_LINK = """(packed) => { const url = new URL(window.location.href); url.search = "?s=" + packed;
   navigator.clipboard.writeText(url.toString()).catch(() => window.prompt("Copy this link:", url.toString())); }"""
+# Once read, the link leaves the address: a reload then shows what was painted since, which is in the browser's storage.
+DROP_LINK = """() => { const url = new URL(window.location.href); url.searchParams.delete("s");
+  window.history.replaceState(null, "", url); }"""
 TOGGLE = """() => { const dark = document.body.classList.toggle("dark");
   try { localStorage.setItem("mddit-mode", dark ? "dark" : "light"); } catch (error) {} }"""
 ON_LOAD = """() => { try { const mode = localStorage.getItem("mddit-mode");
@@ -74,7 +77,9 @@ def build_app() -> gr.Blocks:
             number = request.query_params.get("job") or stored_job
             return [*page_of(session), *search.show(number), number if search.exists(number) else "", library.choices()]
 
-        demo.load(restore, [saved, job], [*page, *searching.outputs, job, shelf.listing], **spoken)
+        demo.load(restore, [saved, job], [*page, *searching.outputs, job, shelf.listing], **spoken).then(
+            None, None, None, js=DROP_LINK
+        )
 
         @shown
         def change_model(chosen: Any, policy: Policy | None) -> list[Any]:

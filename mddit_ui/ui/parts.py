@@ -2,6 +2,7 @@
 
 import html
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -109,12 +110,18 @@ def fitted(policy: Policy | None, model: str, sites: Sequence[str], timesteps: S
 
 
 def busy() -> list[Any]:
-    """New values of a start and a cancel button while the work runs."""
-    return [gr.Button(visible=False), gr.Button(visible=True)]
+    """New values of a start and a cancel button while the work runs, and the event that cancel sets."""
+    return [gr.Button(visible=False), gr.Button(visible=True), threading.Event()]
+
+
+def cancel(event: threading.Event | None) -> None:
+    """The handler of a cancel button; the work ends at its next report, and says so itself."""
+    if event is not None:
+        event.set()
 
 
 def idle() -> list[Any]:
-    """The same when it does not."""
+    """New values of the two buttons when it has ended."""
     return [gr.Button(visible=True), gr.Button(visible=False)]
 
 

@@ -34,14 +34,14 @@ class Progress:
 Report = Callable[..., None]  # report(what, done, total, event=None)
 
 
-def watch(work: Callable[[Report], Any]) -> Iterator[Progress | Any]:
+def watch(work: Callable[[Report], Any], cancelled: threading.Event | None = None) -> Iterator[Progress | Any]:
     """Run ``work(report)`` in a thread; yields a ``Progress`` for every report and every pulse, at last the result.
 
-    When the iterator is closed (the person pressed cancel or left), the next report raises ``Cancelled`` in the work.
-    An error of the work is raised here.
+    When ``cancelled`` is set (the person pressed cancel) or the iterator is closed (the person left), the next report
+    raises ``Cancelled`` in the work. An error of the work, ``Cancelled`` too, is raised here.
     """
     messages: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
-    cancelled = threading.Event()
+    cancelled = cancelled or threading.Event()
 
     def report(what: str, done: int, total: int, event: Any = None) -> None:
         if cancelled.is_set():

@@ -1,5 +1,6 @@
 """Generate: full depth and policy from one seed, with progress, previews, numbers and cancel."""
 
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from mddit_ui.store import runs as run_store
 from mddit_ui.store.db import open_db
 from mddit_ui.ui.errors import shown
 from mddit_ui.ui.pair import ImagePair, PairView
-from mddit_ui.ui.parts import Inputs, busy, idle, session_of, with_unit
+from mddit_ui.ui.parts import Inputs, busy, cancel, idle, session_of, with_unit
 from mddit_ui.ui.running import Progress, Report, watch
 from mddit_ui.ui.state import Session
 
@@ -72,11 +73,13 @@ def generate_both(session: Session, kept: Reference | None, report: Report) -> O
     return Outcome(reference, result, service.score(model, result, config, reference=reference.result))
 
 
-def frames(session: Session, kept: Reference | None) -> Iterator[PairView | Outcome]:
+def frames(
+    session: Session, kept: Reference | None, cancelled: threading.Event | None = None
+) -> Iterator[PairView | Outcome]:
     """What the pair shows while it is made; the last one is the outcome."""
     left = kept.result.images[0] if kept and (kept.model, kept.config) == (session.model, session.config) else None
     right = None
-    for news in watch(lambda report: generate_both(session, kept, report)):
+    for news in watch(lambda report: generate_both(session, kept, report), cancelled):
         if not isinstance(news, Progress):
             yield news
             return
@@ -149,13 +152,15 @@ def run_of(session: Session, outcome: Outcome) -> Run:
 def wire(inputs: Inputs, pair: ImagePair, go: gr.Button, stop: gr.Button, kept: gr.State, visit: gr.State) -> Any:
     """Connect the buttons; returns the event after which a run is in ``visit``."""
 
+    event = gr.State(None)
+
     @shown
     def generate(*values: Any) -> Iterator[Any]:
-        *session_values, reference, past = values
+        *session_values, reference, past, cancelled = values
         session = session_of(*session_values)
         shown_pair = PairView()
         try:
-            for news in frames(session, reference):
+            for news in frames(session, reference, cancelled):
                 if isinstance(news, Outcome):
                     run_store.save(open_db(), record_of(session, news), news.result.images)
                     past = (*past, run_of(session, news))[-200:]
@@ -166,10 +171,10 @@ def wire(inputs: Inputs, pair: ImagePair, go: gr.Button, stop: gr.Button, kept: 
         except Cancelled:
             yield PairView(shown_pair.left, shown_pair.right, note="Stopped."), gr.skip(), gr.skip()
 
-    started = go.click(busy, None, [go, stop], queue=False, show_progress="hidden", api_visibility="private")
+    started = go.click(busy, None, [go, stop, event], queue=False, show_progress="hidden", api_visibility="private")
     running = started.then(
         generate,
-        [*inputs, kept, visit],
+        [*inputs, kept, visit, event],
         [pair, kept, visit],
         show_progress="hidden",
         concurrency_id="compute",
@@ -177,15 +182,7 @@ def wire(inputs: Inputs, pair: ImagePair, go: gr.Button, stop: gr.Button, kept: 
         api_visibility="private",
     )
     ended = running.then(idle, None, [go, stop], queue=False, show_progress="hidden", api_visibility="private")
-    stop.click(
-        lambda: [*idle(), PairView(note="Stopped.")],
-        None,
-        [go, stop, pair],
-        cancels=[running],
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    stop.click(cancel, event, None, queue=False, show_progress="hidden", api_visibility="private")
     return ended
 
 

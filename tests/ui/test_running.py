@@ -53,6 +53,21 @@ def test_closing_stops_the_work_at_its_next_report() -> None:
     assert seen == ["cancelled"]
 
 
+def test_cancelling_is_told_to_the_watcher() -> None:
+    cancelled = threading.Event()
+
+    def work(report: Report) -> None:
+        for step in range(1000):
+            cancelled.wait(0.05)
+            report("Step", step, 1000)
+
+    watcher = watch(work, cancelled)
+    next(watcher)
+    cancelled.set()
+    with pytest.raises(Cancelled):
+        list(watcher)
+
+
 def test_durations_read_like_words() -> None:
     assert [duration(s) for s in (0.2, 8.4, 89, 100, 5400, 7800)] == [
         "1 s",

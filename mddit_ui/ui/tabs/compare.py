@@ -14,7 +14,19 @@ from mddit_ui.service import evaluate as service
 from mddit_ui.ui import captions
 from mddit_ui.ui.chart import ChartView, PlotlyChart
 from mddit_ui.ui.errors import shown
-from mddit_ui.ui.parts import Inputs, busy, facts, heading, idle, known_model, request_of, session_of, table, view_of
+from mddit_ui.ui.parts import (
+    Inputs,
+    busy,
+    cancel,
+    facts,
+    heading,
+    idle,
+    known_model,
+    request_of,
+    session_of,
+    table,
+    view_of,
+)
 from mddit_ui.ui.running import Progress, watch
 from mddit_ui.ui.studio import Run
 
@@ -51,8 +63,10 @@ def build(inputs: Inputs, visit: gr.State) -> tuple[PlotlyChart, gr.HTML]:
             export = gr.Button("Export CSV", size="md", elem_id="export-csv")
         text, name = gr.Textbox(visible=False), gr.Textbox("mddit-runs.csv", visible=False)
 
+    event = gr.State(None)
+
     @shown
-    def evaluate(images: Any, *values: Any) -> Iterator[Any]:
+    def evaluate(images: Any, event: Any, *values: Any) -> Iterator[Any]:
         session = session_of(*values)
         spec = known_model(session.model)
         prompts = (
@@ -70,16 +84,16 @@ def build(inputs: Inputs, visit: gr.State) -> tuple[PlotlyChart, gr.HTML]:
             return full, service.evaluate(spec.id, session.policy, request, on_image=told("This policy"))
 
         try:
-            for news in watch(work):
+            for news in watch(work, event):
                 yield (facts([("Progress", news.text())]) if isinstance(news, Progress) else judged(*news))
         except Cancelled:
             yield ""
 
     quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    started = judge.click(busy, None, [judge, stop], **quiet)
+    started = judge.click(busy, None, [judge, stop, event], **quiet)
     running = started.then(
         evaluate,
-        [count, *inputs],
+        [count, event, *inputs],
         verdict,
         show_progress="hidden",
         concurrency_id="compute",
@@ -87,7 +101,7 @@ def build(inputs: Inputs, visit: gr.State) -> tuple[PlotlyChart, gr.HTML]:
         api_visibility="private",
     )
     running.then(idle, None, [judge, stop], **quiet)
-    stop.click(lambda: [*idle(), ""], None, [judge, stop, verdict], cancels=[running], **quiet)
+    stop.click(cancel, event, None, **quiet)
     export.click(csv_of, visit, text, **quiet).then(None, [text, name], None, js=SAVE_FILE)
 
     @shown

@@ -14,7 +14,7 @@ from mddit_ui.ui import captions
 from mddit_ui.ui.chart import ChartView, PlotlyChart
 from mddit_ui.ui.errors import shown
 from mddit_ui.ui.grid import short_labels
-from mddit_ui.ui.parts import Inputs, busy, heading, idle, known_model, request_of, shape_of, view_of
+from mddit_ui.ui.parts import Inputs, busy, cancel, heading, idle, known_model, request_of, shape_of, view_of
 from mddit_ui.ui.running import Progress, watch
 
 PROMPTS = 8
@@ -43,8 +43,12 @@ def build(inputs: Inputs, calibration: gr.State) -> Tab:
                 go = gr.Button("Measure", size="md", elem_id="measure")
                 stop = gr.Button("Cancel", size="md", variant="stop", visible=False)
 
+    event = gr.State(None)
+
     @shown
-    def measure(model: Any, policy: Policy | None, steps: Any, guidance: Any, scheduler: Any) -> Iterator[Any]:
+    def measure(
+        model: Any, policy: Policy | None, steps: Any, guidance: Any, scheduler: Any, event: Any
+    ) -> Iterator[Any]:
         spec = known_model(model)
         prompts = captions.search_prompts(spec, PROMPTS) if spec.conditioning == "prompt" else captions.examples(spec)
         config = request_of(spec, prompts, range(len(prompts)), steps, guidance, scheduler)
@@ -56,7 +60,7 @@ def build(inputs: Inputs, calibration: gr.State) -> Tab:
             )
 
         try:
-            for news in watch(work):
+            for news in watch(work, event):
                 if isinstance(news, Progress):
                     yield gr.skip(), gr.skip(), gr.skip(), news.text()
                 else:
@@ -71,10 +75,10 @@ def build(inputs: Inputs, calibration: gr.State) -> Tab:
             yield gr.skip(), gr.skip(), gr.skip(), "Stopped."
 
     buttons: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    started = go.click(busy, None, [go, stop], **buttons)
+    started = go.click(busy, None, [go, stop, event], **buttons)
     running = started.then(
         measure,
-        [inputs.model, inputs.grid, inputs.steps, inputs.guidance, inputs.scheduler],
+        [inputs.model, inputs.grid, inputs.steps, inputs.guidance, inputs.scheduler, event],
         [calibration, alike, inputs.grid, status],
         show_progress="hidden",
         concurrency_id="compute",
@@ -82,7 +86,7 @@ def build(inputs: Inputs, calibration: gr.State) -> Tab:
         api_visibility="private",
     )
     running.then(idle, None, [go, stop], **buttons)
-    stop.click(lambda: [*idle(), "Stopped."], None, [go, stop, status], cancels=[running], **buttons)
+    stop.click(cancel, event, None, **buttons)
     return Tab(cost, alike)
 
 
