@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("MDDIT_DEVICE", "cpu")
+os.environ.setdefault("MDDIT_DTYPE", "float32")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
@@ -18,6 +19,7 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("models")
     tiny.tiny_pixart(folder / tiny.PIXART)
     tiny.tiny_dit(folder / tiny.DIT)
+    tiny.tiny_flux(folder / tiny.FLUX)
     tiny.tiny_clip(folder / tiny.CLIP)
     before = os.environ.get("MDDIT_MODELS")
     os.environ["MDDIT_MODELS"] = str(folder)
@@ -38,6 +40,12 @@ def tiny_pixart(tiny_models: Path) -> str:
 def tiny_dit(tiny_models: Path) -> str:
     """The id of a random-weight class-conditional DiT of 2 blocks, 64 x 64 px."""
     return "tiny-dit"
+
+
+@pytest.fixture(scope="session")
+def tiny_flux(tiny_models: Path) -> str:
+    """The id of a random-weight Flux (flow matching, two streams) of 2 + 2 blocks, 64 x 64 px."""
+    return "tiny-flux"
 
 
 @pytest.fixture(autouse=True)

@@ -11,14 +11,18 @@ from diffusers import (
     DiTPipeline,
     DiTTransformer2DModel,
     DPMSolverMultistepScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FluxPipeline,
+    FluxTransformer2DModel,
     PixArtAlphaPipeline,
     PixArtTransformer2DModel,
 )
 from safetensors.torch import save_file
-from transformers import T5Config, T5EncoderModel, T5Tokenizer
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config, T5EncoderModel, T5Tokenizer
 
 PIXART = "tiny-pixart"
 DIT = "tiny-dit"
+FLUX = "tiny-flux"
 CLIP = "tiny-clip"
 PROMPTS = ("a large red ball on the left", "a small blue ring at the top")
 WORDS = "a large small red blue green ball ring star on in at the left right top bottom center and background".split()
@@ -70,6 +74,40 @@ def tiny_dit(folder: Path, blocks: int = 2) -> Path:
     return _save(pipe, folder, id=DIT, family="dit", conditioning="class", clip="")
 
 
+def tiny_flux(folder: Path, blocks: int = 2) -> Path:
+    """A ``FluxPipeline`` folder: flow matching, two streams, 64 x 64 px, 16 tokens; with its ``mddit.json``."""
+    torch.manual_seed(0)
+    transformer = FluxTransformer2DModel(
+        num_attention_heads=2,
+        attention_head_dim=16,
+        in_channels=16,
+        num_layers=blocks,
+        num_single_layers=blocks,
+        joint_attention_dim=16,
+        pooled_projection_dim=16,
+        axes_dims_rope=(4, 6, 6),
+    )
+    words = ["<|startoftext|>", "<|endoftext|>", *(f"{word}</w>" for word in WORDS)]
+    clip = CLIPTextConfig(
+        vocab_size=len(words), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+        bos_token_id=0, eos_token_id=1, pad_token_id=1,
+    )  # fmt: skip
+    pipe = FluxPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        vae=_vae(shift_factor=0.1),
+        text_encoder=CLIPTextModel(clip).eval(),
+        tokenizer=CLIPTokenizer(
+            vocab={word: index for index, word in enumerate(words)}, merges=[], model_max_length=77
+        ),
+        text_encoder_2=_text_encoder(),
+        tokenizer_2=_tokenizer(),
+        transformer=transformer.eval(),
+    )
+    return _save(
+        pipe, folder, id=FLUX, family="flux", conditioning="prompt", clip=CLIP, call={"max_sequence_length": 16}
+    )
+
+
 def tiny_clip(folder: Path) -> Path:
     """A CLIP folder as open_clip writes it, for 32 x 32 px."""
     torch.manual_seed(0)
@@ -95,7 +133,7 @@ def _save(pipe, folder: Path, **more) -> Path:
     return folder
 
 
-def _vae() -> AutoencoderKL:
+def _vae(**more) -> AutoencoderKL:
     return AutoencoderKL(
         block_out_channels=(8, 8, 8, 8),
         down_block_types=("DownEncoderBlock2D",) * 4,
@@ -104,6 +142,7 @@ def _vae() -> AutoencoderKL:
         norm_num_groups=4,
         layers_per_block=1,
         sample_size=64,
+        **more,
     ).eval()
 
 

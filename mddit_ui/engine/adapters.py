@@ -23,21 +23,21 @@ class Adapter:
     Args:
         encoded: what ``encode_prompt`` returns, as arguments of the call; () where prompts go in as text.
         fixed: arguments that are always passed.
-        latent: ``output_type="latent"`` gives the last latents; else they are taken where the VAE gets them.
+        latent: ``output_type="latent"`` gives latents that the VAE takes as they are; else the pipeline decodes, and
+            the latents are seen where the VAE gets them.
     """
 
     encoded: tuple[str, ...] = ()
     fixed: Mapping[str, Any] = field(default_factory=dict)
-    latent: bool = True
+    latent: bool = False
 
 
 _MASKED = ("prompt_embeds", "prompt_attention_mask", "negative_prompt_embeds", "negative_prompt_attention_mask")
 _EXACT_SIZE = {"use_resolution_binning": False, "clean_caption": False}
 ADAPTERS: dict[str, Adapter] = {
-    "PixArtAlphaPipeline": Adapter(_MASKED, _EXACT_SIZE),
-    "PixArtSigmaPipeline": Adapter(_MASKED, _EXACT_SIZE),
-    "SanaPipeline": Adapter(_MASKED, _EXACT_SIZE),
-    "DiTPipeline": Adapter(latent=False),
+    "PixArtAlphaPipeline": Adapter(_MASKED, _EXACT_SIZE, latent=True),
+    "PixArtSigmaPipeline": Adapter(_MASKED, _EXACT_SIZE, latent=True),
+    "SanaPipeline": Adapter(_MASKED, _EXACT_SIZE, latent=True),
 }
 
 _SCHEDULERS = {

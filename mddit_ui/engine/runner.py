@@ -95,9 +95,7 @@ def generate(
 def measure(loaded: LoadedModel, config: GenerationConfig) -> Measurement:
     """What one evaluation of the model costs: counted in a run of the pipeline in which nothing is computed."""
     with loaded.lock:
-        with with_scheduler(loaded, config):
-            loaded.pipe.scheduler.set_timesteps(config.steps)
-            timesteps = tuple(float(t) for t in loaded.pipe.scheduler.timesteps)
+        timesteps = _timesteps(loaded, config)
         key = ("measurement", config.height, config.width, config.guidance_scale > 1)
         if key not in loaded.memo:
             loaded.memo[key] = _measure(loaded, config)
@@ -124,10 +122,11 @@ def sample(loaded: LoadedModel, arguments: dict[str, Any]) -> tuple[torch.Tensor
     if adapter(loaded.pipe).latent:
         return loaded.pipe(**arguments).images, None
     vae = loaded.pipe.vae
+    shift = vae.config.get("shift_factor") or 0.0
     given: list[torch.Tensor] = []
 
     def decode_and_keep(latents: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        given.append(latents * vae.config.scaling_factor)
+        given.append((latents - shift) * vae.config.scaling_factor)
         return type(vae).decode(vae, latents, *args, **kwargs)
 
     vae.decode = decode_and_keep
@@ -158,35 +157,61 @@ def _measure(loaded: LoadedModel, config: GenerationConfig) -> Measurement:
         branches = []
     counters = {kind: Counter(transformer, names) for kind, names in (("block", blocks), ("branch", branches)) if names}
     counted: dict[str, list[MacTable]] = {kind: [] for kind in counters}
-    few = config.replace(
-        steps=2,
-        prompts=config.prompts[:1],
-        classes=config.classes[:1],
-        seeds=config.seeds[:1],
-        scheduler="default",
-    )
 
     def count(*args: Any, **kwargs: Any) -> Any:
         for kind, counter in counters.items():
             table, output = counter.count(args, kwargs)
             counted[kind].append(table)
-        return tree_map(lambda t: _zeros(t, loaded.device), output)
+        return output
+
+    evaluations = len(_dry_run(loaded, config.replace(steps=2, scheduler="default"), count))
+    tables = {kind: _per_evaluation(tables, evaluations) for kind, tables in counted.items()}
+    calls = len(counted["block"]) / evaluations
+    residual_bytes = tuple(round(size * calls) for size in counters["block"].site_bytes.values())
+    return Measurement(tables["block"], residual_bytes, (), tables.get("branch"))
+
+
+def _timesteps(loaded: LoadedModel, config: GenerationConfig) -> tuple[float, ...]:
+    """The timesteps of a run, one for each model evaluation."""
+    with with_scheduler(loaded, config):
+        scheduler = loaded.pipe.scheduler
+        if not scheduler.config.get("use_dynamic_shifting"):
+            scheduler.set_timesteps(config.steps)
+            return tuple(float(t) for t in scheduler.timesteps)
+    # They depend on the size of the image, in a way that the pipeline alone knows.
+    counter = Counter(loaded.transformer, ())
+    outputs: list[Any] = []
+
+    def answer(*args: Any, **kwargs: Any) -> Any:
+        if not outputs:
+            outputs.append(counter.count(args, kwargs)[1])
+        return outputs[0]
+
+    return _dry_run(loaded, config, answer)
+
+
+def _dry_run(loaded: LoadedModel, config: GenerationConfig, answer: Callable[..., Any]) -> tuple[float, ...]:
+    """Run the pipeline for one image with zeros, in the shape of what ``answer`` gives, for the model's output.
+
+    Gives the timesteps of the run.
+    """
+    transformer = loaded.transformer
+    one = config.replace(prompts=config.prompts[:1], classes=config.classes[:1], seeds=config.seeds[:1])
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        return tree_map(lambda value: _zeros(value, loaded.device), answer(*args, **kwargs))
 
     before = vars(transformer).get("forward")
-    with with_scheduler(loaded, few):
-        transformer.forward = count
+    with with_scheduler(loaded, one):
+        transformer.forward = forward
         try:
-            sample(loaded, call_arguments(loaded, few))
+            sample(loaded, call_arguments(loaded, one))
         finally:
             if before is None:
                 del transformer.forward
             else:
                 transformer.forward = before
-        evaluations = len(loaded.pipe.scheduler.timesteps)
-    tables = {kind: _per_evaluation(tables, evaluations) for kind, tables in counted.items()}
-    calls = len(counted["block"]) / evaluations
-    residual_bytes = tuple(round(size * calls) for size in counters["block"].site_bytes.values())
-    return Measurement(tables["block"], residual_bytes, (), tables.get("branch"))
+        return tuple(float(t) for t in loaded.pipe.scheduler.timesteps)
 
 
 def _per_evaluation(counted: list[MacTable], evaluations: int) -> MacTable:

@@ -1,5 +1,6 @@
 """CLIP score: 100 x cosine of picture and text, Hessel et al. 2021 (arXiv 2104.08718), through open_clip."""
 
+import os
 import re
 import threading
 from collections.abc import Sequence
@@ -28,7 +29,8 @@ class ClipScorer:
 
     def __init__(self, backbone: str, model: Any, preprocess: Any, tokenizer: Any) -> None:
         self.backbone = backbone
-        self._model = model.eval().requires_grad_(False)
+        self._device = os.environ.get("MDDIT_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+        self._model = model.eval().requires_grad_(False).to(self._device)
         self._preprocess = preprocess
         self._tokenizer = tokenizer
         self._texts: dict[str, torch.Tensor] = {}
@@ -66,8 +68,8 @@ class ClipScorer:
     def embed_images(self, images: np.ndarray) -> np.ndarray:
         """(n, d) unit vectors."""
         inputs = torch.stack([self._preprocess(Image.fromarray(image)) for image in images])
-        parts = [self._model.encode_image(part, normalize=True) for part in inputs.split(BATCH)]
-        return torch.cat(parts).double().numpy()
+        parts = [self._model.encode_image(part.to(self._device), normalize=True) for part in inputs.split(BATCH)]
+        return torch.cat(parts).double().cpu().numpy()
 
     @torch.no_grad()
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
@@ -75,8 +77,9 @@ class ClipScorer:
         new = sorted(set(texts) - self._texts.keys())
         for start in range(0, len(new), BATCH):
             part = new[start : start + BATCH]
-            self._texts.update(zip(part, self._model.encode_text(self._tokenizer(part), normalize=True), strict=True))
-        return torch.stack([self._texts[text] for text in texts]).double().numpy()
+            encoded = self._model.encode_text(self._tokenizer(part).to(self._device), normalize=True)
+            self._texts.update(zip(part, encoded, strict=True))
+        return torch.stack([self._texts[text] for text in texts]).double().cpu().numpy()
 
 
 def _load(clip_id: str) -> ClipScorer:

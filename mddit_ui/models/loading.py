@@ -81,7 +81,11 @@ def pick_device() -> str:
 
 
 def pick_dtype(device: str) -> torch.dtype:
-    """``$MDDIT_DTYPE``, else half precision on a GPU and float32 elsewhere."""
+    """``$MDDIT_DTYPE``, else half precision on a GPU, bfloat16 on a CPU with AMX tiles, and float32 elsewhere.
+
+    A CPU that has bfloat16 in AVX-512 alone gains little on small models (measured: 1.1 to 1.35 times) for a loss that
+    closeness to full depth shows.
+    """
     wish = os.environ.get("MDDIT_DTYPE", "")
     if wish:
         if wish not in ("float32", "float16", "bfloat16"):
@@ -89,7 +93,7 @@ def pick_dtype(device: str) -> torch.dtype:
         return getattr(torch, wish)
     if device.startswith("cuda"):
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return torch.float32
+    return torch.bfloat16 if device == "cpu" and torch.cpu._is_amx_tile_supported() else torch.float32
 
 
 def _load(spec: ModelSpec) -> LoadedModel:

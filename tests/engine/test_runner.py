@@ -93,6 +93,23 @@ def test_classes(dit):
     assert "decode" not in vars(dit.pipe.vae)
 
 
+def test_a_flow_matching_model_with_two_streams(tiny_flux: str):
+    flux = load(tiny_flux)
+    config = CONFIG.replace(steps=4, guidance_scale=3.5)
+    measured = measure(flux, config)
+    assert len(measured.table.sites) == 4
+    plain = generate(flux, None, config)
+    full = generate(flux, Policy.full(4, 4), config)
+    assert np.array_equal(plain.images, full.images)
+    assert plain.timesteps == measured.timesteps  # they depend on the size of the image: dynamic shifting
+    assert plain.latents.shape == (2, 4, 8, 8)
+    half = generate(flux, Policy.from_rows(["####", "====", "#==#", "===="]), config)
+    assert half.macs < full.macs
+    assert not np.array_equal(half.images, full.images)
+    alone = generate(flux, None, config.replace(prompts=PROMPTS[:1], seeds=(3,)))
+    assert np.allclose(alone.latents[0], plain.latents[0], atol=1e-5)
+
+
 def test_events_and_previews(pixart):
     events = []
     generate(pixart, Policy.full(6, 4), CONFIG, on_step=events.append, previews=True)
