@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 
 from mddit_ui.core.errors import PolicyError
+from mddit_ui.core.paths import SAVED_POLICIES
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.policy_json import FORMAT, MAX_BYTES, dumps, loads
 from tests.core.strategies import policies
@@ -170,3 +171,11 @@ def test_a_path_that_cannot_be_read_is_said(tmp_path: Path, name: str):
 def test_an_endless_file_is_not_read_to_its_end():
     with pytest.raises(PolicyError, match="at most"):
         Policy.load("/dev/zero")
+
+
+@pytest.mark.parametrize("path", sorted(SAVED_POLICIES.glob("*.json")), ids=lambda path: path.stem)
+def test_the_saved_policies_are_written_as_we_write_them(path: Path):
+    policy = Policy.load(path)
+    assert dumps(policy) == path.read_text()
+    assert policy.sites
+    assert policy.timesteps
