@@ -29,7 +29,7 @@ class Encoding:
     start: Policy
     basis: np.ndarray
     importance: np.ndarray | None = None
-    prior: float = 0.1
+    prior: float = 0.05
     _base: np.ndarray = field(init=False, repr=False)
     _skip_base: np.ndarray = field(init=False, repr=False)
     _skip_basis: np.ndarray = field(init=False, repr=False)
@@ -91,4 +91,4 @@ def mostly_rows(steps: int, sites: int, modes: int = 4) -> np.ndarray:
     steps should trade places before cells do.
     """
     rows, columns = np.split(rows_and_columns(steps, sites), [steps])
-    return np.concatenate([1.4 * rows, 0.25 * columns, 0.25 * cosines(steps, sites, modes, mixed_only=True)])
+    return np.concatenate([1.5 * rows, 0.15 * columns, 0.15 * cosines(steps, sites, modes, mixed_only=True)])

@@ -1,6 +1,7 @@
 """Where to start: schedules that are good before anything was searched, all at the budget."""
 
 from collections.abc import Iterable
+from itertools import product
 
 import numpy as np
 
@@ -10,8 +11,8 @@ from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.search.space import Space
 
 BENDS = (0.7, 1.0, 1.4)  # step times ~ t^bend: below 1 more computed steps late, above 1 early
-LATENESS = (1.0, 0.0, 2.0, 0.5, 1.5)  # errors of step t count ((t + 1) / steps) ^ lateness: late ones are not corrected
-FIRSTS = (0.1, 0.2)  # share of the steps before the first that is computed; the blocks are skipped until then
+LATENESS = (0.0, 1.0, 2.0)  # errors of step t count ((t + 1) / steps) ^ lateness: late ones are not corrected
+FIRSTS = (0.2, 0.0, 0.3, 0.1)  # share of the steps before the first that is computed; the blocks are skipped until then
 STEP_SHARES = (0.85, 0.7)  # of the budget for whole steps, the rest for single cells
 
 
@@ -25,11 +26,10 @@ def portfolio(space: Space, sensitivity: Sensitivity | None = None) -> list[Poli
     tables: list[tuple[str, np.ndarray]] = []
     if sensitivity is not None:
         count = _full_steps(space)
-        for late in LATENESS:
-            tables.append((f"best steps, late^{late:g}", _whole(space, best_steps(sensitivity, count, late))))
-        for share in FIRSTS:
-            rows = best_steps(sensitivity, count, first=min(round(share * space.steps), space.steps - count))
-            tables.append((f"best steps from {rows[0]} on", _whole(space, rows)))
+        for late, share in product(LATENESS, FIRSTS):
+            first = min(round(share * space.steps), space.steps - count)
+            rows = best_steps(sensitivity, count, late, first)
+            tables.append((f"best steps from {first}, late^{late:g}", _whole(space, rows)))
     tables += [(f"steps ~ t^{bend:g}", _spaced(space, bend)) for bend in BENDS]
     if sensitivity is not None:
         tables += [(f"steps {share:g} + cells", _mixed(space, sensitivity, share)) for share in STEP_SHARES]
@@ -69,7 +69,7 @@ def best_steps(sensitivity: Sensitivity, count: int, lateness: float = 0.0, firs
     Dynamic programming: an edge k -> m costs the errors of the steps between, served by the residuals of step k.
     """
     steps = sensitivity.steps
-    by_age = sensitivity.whole * ((np.arange(steps) + 1) / steps) ** lateness  # (ages, steps)
+    by_age = np.asarray(sensitivity.whole) * ((np.arange(steps) + 1) / steps) ** lateness  # (ages, steps)
     edge = np.full((steps, steps + 1), np.inf)
     for k in range(steps):
         served = by_age[np.arange(steps - 1 - k).clip(max=len(by_age) - 1), np.arange(k + 1, steps)]
@@ -125,7 +125,7 @@ def _spare_first_row(importance: np.ndarray | None, actions: np.ndarray) -> np.n
 def _mixed(space: Space, sensitivity: Sensitivity, share: float) -> np.ndarray:
     """Whole steps for a share of the budget, single cells for the rest."""
     whole = np.zeros(space.shape, bool)
-    whole[best_steps(sensitivity, int(_full_steps(space) * share), LATENESS[0])] = True
+    whole[best_steps(sensitivity, int(_full_steps(space) * share), lateness=1.0)] = True
     return _cells(space, sensitivity, whole)
 
 

@@ -110,3 +110,12 @@ def test_baselines_are_the_published_schedules():
     names = [each.name for each in baselines(Space(ToyModel().table, 20, 0.5))]
     assert names[0] == "every 2"
     assert baselines(Space(ToyModel().table, 20, 0.34))[0] == every(20, 8, 3)
+
+
+@pytest.mark.parametrize(("steps", "sites"), [(2, 1), (2, 3), (3, 2), (5, 4), (40, 28)])
+@pytest.mark.parametrize("budget", [0.1, 0.5, 1.0])
+def test_every_size_has_calibrated_starts(steps, sites, budget):
+    model = ToyModel(steps=steps, sites=sites)
+    space = Space(model.table, steps, max(budget, 1.2 * float(model.table.budget(np.zeros((steps, sites), np.int8)))))
+    for start in portfolio(space, Sensitivity.from_calibration(model.calibration())):
+        assert space.nearest(start.actions) == start
