@@ -20,7 +20,7 @@ from diffusers import PixArtAlphaPipeline
 pipe = PixArtAlphaPipeline.from_pretrained("assets/models/scenes-pixart")
 image = pipe(
     "a large red heart at the top left and a small blue ring in the center on a teal background",
-    num_inference_steps=20, guidance_scale=4.5, clean_caption=False, use_resolution_binning=False,
+    num_inference_steps=20, guidance_scale=2.5, clean_caption=False, use_resolution_binning=False,
 ).images[0]
 ```
 

@@ -146,7 +146,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=Path("assets/models"))
     parser.add_argument("--scenes", type=int, default=1000, help="rendered scenes to judge")
     parser.add_argument("--captions", type=int, default=500, help="pictures to generate and judge")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of generating")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="bfloat16", help="of generating")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--cards", action="store_true", help="write README.md and samples.png into the model folders")
     args = parser.parse_args()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from safetensors.torch import load_file
 from mddit_ui.train import clip, pixart, vae
 from mddit_ui.train.captions import parse_caption
 from mddit_ui.train.latents import LatentSet, encode
-from mddit_ui.train.loop import Schedule, replaced_folder
+from mddit_ui.train.loop import Schedule, Trainer, replaced_folder
 from mddit_ui.train.optim import orthogonal
 from mddit_ui.train.publish import generate, pipeline, publish
 from mddit_ui.train.text import TextConfig
@@ -126,6 +128,31 @@ def test_pixart_resumes_exactly_and_diffusers_loads_it(tmp_path: Path, latents: 
     assert image.size == (facts["width"], facts["height"]) == (128, 128)
     again = generate(pipe, [caption], seed=0, num_inference_steps=2)
     assert np.abs(np.asarray(image) - (again[0].permute(1, 2, 0).numpy() + 1) * 127.5).max() < 1
+
+
+def test_a_run_that_is_asked_to_end_saves_and_resumes(tmp_path: Path, latents: LatentSet):
+    """SIGTERM ends a run after the step it is in; what was learned is in the checkpoint."""
+    torch.manual_seed(0)
+    model = pixart.DiffusionLoss(PIXART, pixart.make_text_encoder(PIXART.text), latents, 0)
+    made = pixart.optimizers(model.named_parameters(), 0.02, 1e-3)
+    trainer = Trainer(model, made, tmp_path / "run", steps(50))
+
+    def loss_of(step: int) -> dict[str, torch.Tensor]:
+        if step == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return model(step)
+
+    trainer.run(loss_of)
+    assert trainer.step == 2
+    assert json.loads((tmp_path / "run" / "state.json").read_text())["step"] == 2
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_timesteps_are_drawn_most_where_outlines_are_decided():
+    cdf = pixart.timestep_cdf(1000)
+    assert cdf[-1] == pytest.approx(1)
+    assert np.diff(cdf, prepend=0).min() > 0.0002  # none is left out
+    assert cdf[450] - cdf[100] > 0.5
 
 
 def test_padding_to_the_pipelines_length_changes_no_word(latents: LatentSet):
