@@ -79,9 +79,24 @@ class Run:
 
 
 class Hook(ModelHook):
-    """diffusers' hook, whose ``fn_ref`` is set when it is registered."""
+    """diffusers' hook, whose ``fn_ref`` is set when it is registered.
+
+    ``compiled``: what ``module.compile()`` has put on the module. It is called from inside of the hook; were the hook
+    inside of it, every row of the policy would be a graph of its own.
+    """
 
     fn_ref: Any
+    compiled: Callable[..., Any] | None = None
+
+    def original(self, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        """The module as it is without the hook."""
+        if self.compiled is None:
+            return self.fn_ref.original_forward(*args, **kwargs)
+        hooked = vars(module).pop("forward")
+        try:
+            return self.compiled(*args, **kwargs)
+        finally:
+            module.forward = hooked
 
 
 class RootHook(Hook):
@@ -170,19 +185,20 @@ class BlockHook(Hook):
         super().__init__()
         self.run = run
         self.index = index
+        self.guessed: Streams | None = None  # until the first computed call proves them
 
     def new_forward(self, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         run, index = self.run, self.index
         residuals = run.current
         if residuals is None or run.policy is None or run.plan is None:
-            return self.fn_ref.original_forward(*args, **kwargs)
+            return self.original(module, *args, **kwargs)
         action = run.policy.actions[run.step, index]
         if action == Action.COMPUTE and run.plan.store[run.step, index]:
             return self._store(module, args, kwargs, bool(run.plan.joined[run.step, index]))
         residuals.close()
         if action == Action.COMPUTE:
             return self._compute(module, args, kwargs)
-        streams = run.streams.get(index) or self._streams(module, args, kwargs)
+        streams = run.streams.get(index) or self._guess(module, args, kwargs)
         inputs = streams.inputs(args, kwargs)
         if action == Action.CACHE:
             outputs = residuals.use(index, inputs, bool(run.plan.free[run.step, index]))
@@ -194,12 +210,14 @@ class BlockHook(Hook):
         run.counts[index, action + 1] += 1
         return streams.pack(outputs)
 
-    def _compute(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
+    def _compute(
+        self, module: nn.Module, args: tuple, kwargs: dict[str, Any], before: dict[str, Any] | None = None
+    ) -> Any:
         self.run.counts[self.index, Action.COMPUTE + 1] += 1
         if self.index in self.run.streams:
-            return self.fn_ref.original_forward(*args, **kwargs)
-        before = copies(module, args, kwargs)
-        output = self.fn_ref.original_forward(*args, **kwargs)
+            return self.original(module, *args, **kwargs)
+        before = before or copies(module, args, kwargs)
+        output = self.original(module, *args, **kwargs)
         self.run.streams[self.index] = learn(module, args, kwargs, output, before)
         return output
 
@@ -210,7 +228,7 @@ class BlockHook(Hook):
         streams = run.streams.get(index)
         handed_on = residuals.handed_on(index) if joins else ()
         before = copies(module, args, kwargs) if streams is None or streams.mutates else None
-        output = self._compute(module, args, kwargs)
+        output = self._compute(module, args, kwargs, before)
         streams = run.streams[index]
         inputs = streams.inputs(args, kwargs)
         joined = residuals.joins(index, inputs, handed_on) if joins else residuals.close()
@@ -221,12 +239,12 @@ class BlockHook(Hook):
         run.site_bytes[index] = sum(t.numel() * t.element_size() for t in outputs if t is not None)
         return output
 
-    def _streams(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Streams:
+    def _guess(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Streams:
         """The streams of a block that has not been computed yet: from its source, else by a call on copies."""
-        streams = guess(module)
-        if streams is None:
+        if self.guessed is None:
+            self.guessed = guess(module)
+        if self.guessed is None:
             before = copies(module, args, kwargs)
-            output = self.fn_ref.original_forward(**before)
-            streams = learn(module, (), before, output, before)
-        self.run.streams[self.index] = streams
-        return streams
+            output = self.original(module, **before)
+            self.guessed = learn(module, (), before, output, before)
+        return self.guessed

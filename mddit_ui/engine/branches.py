@@ -30,12 +30,12 @@ class BranchHook(Hook):
         run, index = self.run, self.index
         residuals = run.current
         if residuals is None or run.policy is None or run.plan is None:
-            return self.fn_ref.original_forward(*args, **kwargs)
+            return self.original(module, *args, **kwargs)
         action = run.policy.actions[run.step, index]
         if action == Action.SKIP:
             run.counts[index, Action.SKIP + 1] += 1
             if run.slot not in self.shapes:
-                self._outputs(module, self.fn_ref.original_forward(*args, **kwargs))
+                self._outputs(module, self.original(module, *args, **kwargs))
             return self._pack(tuple(self._zeros(shape) for shape in self.shapes[run.slot]))
         if action == Action.CACHE:
             kept = residuals.take(index, bool(run.plan.free[run.step, index]))
@@ -44,7 +44,7 @@ class BranchHook(Hook):
                 return self._pack(kept.values)
             run.filled += 1
         run.counts[index, Action.COMPUTE + 1] += 1
-        output = self.fn_ref.original_forward(*args, **kwargs)
+        output = self.original(module, *args, **kwargs)
         outputs = self._outputs(module, output)
         if action == Action.CACHE or run.plan.store[run.step, index]:
             dtypes = tuple(None if tensor is None else tensor.dtype for tensor in outputs)

@@ -184,12 +184,16 @@ class _Attached:
         self.had_registry = "_diffusers_hook" in vars(module)
         self.had_forward = "forward" in vars(module)
         self.before = module.forward
+        self.compiled = module._compiled_call_impl  # by module.compile()
         self.hook: Any = None
         self.name = ""
         self.ours: Any = None
 
-    def done(self, hook: Any, name: str) -> None:
+    def done(self, hook: Hook, name: str) -> None:
         self.hook, self.name, self.ours = hook, name, self.module.forward
+        if self.compiled is not None:
+            self.hook.compiled = self.compiled
+            self.module._compiled_call_impl = None
 
     def remove(self) -> None:
         module = self.module
@@ -198,6 +202,8 @@ class _Attached:
             over = module.forward  # what was put over our hook by others than diffusers, such as accelerate
             is_top = registry._hook_order[-1] == self.name
             registry.remove_hook(self.name, recurse=False)
+            if self.compiled is not None:
+                module._compiled_call_impl = self.compiled
             if is_top and over is not self.ours:
                 module.forward = over
                 if getattr(module, "_old_forward", None) is self.ours:
@@ -211,13 +217,22 @@ class _Attached:
 
 def _transformer(target: Any) -> tuple[nn.Module, Callable[[], Any] | None]:
     if isinstance(target, nn.Module):
-        return unwrap_module(target), None
+        return _not_compiled(target), None
     transformer = getattr(target, "transformer", None)
     if not isinstance(transformer, nn.Module):
         raise ModelError(
             f"Expected a diffusers pipeline with a transformer, or a transformer; got {type(target).__name__}."
         )
-    return unwrap_module(transformer), lambda: getattr(target, "scheduler", None)
+    return _not_compiled(transformer), lambda: getattr(target, "scheduler", None)
+
+
+def _not_compiled(transformer: nn.Module) -> nn.Module:
+    if unwrap_module(transformer) is not transformer or transformer._compiled_call_impl is not None:
+        raise ModelError(
+            "The transformer is compiled as a whole, so that what runs can't change from step to step; "
+            "compile its blocks instead (compile_repeated_blocks, or block.compile())."
+        )
+    return transformer
 
 
 def _site_hook(run: Run, index: int) -> Hook:

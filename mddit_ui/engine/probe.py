@@ -100,7 +100,7 @@ class ProbeHook(Hook):
 
     def new_forward(self, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         before = copies(module, args, kwargs)
-        output = self.fn_ref.original_forward(*args, **kwargs)
+        output = self.original(module, *args, **kwargs)
         streams = self.run.streams.get(self.index)
         if streams is None:
             streams = self.run.streams[self.index] = learn(module, args, kwargs, output, before)

@@ -4,11 +4,12 @@ import pytest
 import torch
 from diffusers import HeunDiscreteScheduler
 
+from mddit_ui.core.errors import ModelError
 from mddit_ui.core.policy import Policy
 from mddit_ui.engine.hooks import apply_policy
 from mddit_ui.models.loading import load
 from tests.engine.tiny_transformers import build, inputs
-from tests.engine.toy import ToyTransformer, random_policy, run
+from tests.engine.toy import ToyTransformer, random_policy, run, traces
 from tests.tiny import PROMPTS
 
 TIMESTEPS = (900.0, 600.0, 300.0)
@@ -109,8 +110,10 @@ def test_a_run_that_begins_late_computes_what_it_can_not_reuse():
     assert [(site.computed, site.cached, site.skipped) for site in report.sites] == [(1, 1, 0), (1, 0, 1), (1, 1, 0)]
 
 
-def test_compiled_blocks_live_with_a_policy(tiny_pixart: str):
+@pytest.mark.parametrize("by_module", [False, True])
+def test_compiled_blocks_live_with_a_policy(by_module: bool):
     """Blocks are compiled first, the policy goes around them: one graph a block, none for each step."""
+    torch._dynamo.reset()
     toy = ToyTransformer()
     graphs = []
 
@@ -119,8 +122,22 @@ def test_compiled_blocks_live_with_a_policy(tiny_pixart: str):
         return graph.forward
 
     for block in toy.blocks:
-        block.forward = torch.compile(block.forward, backend=backend)
+        if by_module:
+            block.compile(backend=backend)
+        else:
+            block.forward = torch.compile(block.forward, backend=backend)
+    before = traces(toy)
     with apply_policy(toy, Policy.from_rows(["###", "#==", "=#=", "=.#"])):
         assert run(toy, [4.0, 3.0, 2.0, 1.0]) == [444, 443, 423, 103]
-    assert len(graphs) <= 3
-    torch._dynamo.reset()
+    assert 0 < len(graphs) <= 3
+    assert traces(toy) == before
+    assert run(toy, [4.0]) == [444]
+
+
+def test_a_transformer_compiled_as_a_whole_is_refused():
+    toy = ToyTransformer()
+    with pytest.raises(ModelError, match="compile its blocks instead"):
+        apply_policy(torch.compile(toy, backend="eager"), Policy.full(4, 3))
+    toy.compile(backend="eager")
+    with pytest.raises(ModelError, match="compile its blocks instead"):
+        apply_policy(toy, Policy.full(4, 3))

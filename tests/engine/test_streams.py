@@ -127,6 +127,9 @@ def test_a_block_that_writes_into_its_input():
     with torch.no_grad(), apply_policy(toy, Policy.from_rows(["##", "==", "##", "=="])):
         values = [float(toy(torch.zeros(1, 1), timestep=torch.tensor(t))) for t in (4.0, 3.0, 2.0, 1.0)]
     assert values == [8, 8, 4, 4]
+    with torch.no_grad(), apply_policy(toy, Policy.from_rows(["..", "##", "=="])):  # seen first by a skip
+        values = [float(toy(torch.zeros(1, 1), timestep=torch.tensor(t))) for t in (4.0, 3.0, 2.0)]
+    assert values == [0, 6, 6]
 
 
 def test_a_site_that_is_skipped_before_it_ever_ran_is_learnt_without_a_trace():
