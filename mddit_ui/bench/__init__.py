@@ -1,1 +1,1 @@
-"""TODO"""
+"""Measures: one file a table or picture."""

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Charts: one file each, the data first, the figure second."""
