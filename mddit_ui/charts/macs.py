@@ -41,13 +41,18 @@ def macs_figure(info: MacsInfo, dark: bool) -> go.Figure:
     for x, y, shares, labels, what in panels:
         names = list(labels) if labels else [str(index) for index in range(len(shares))]
         places = list(range(len(shares)))
-        full = {"x": places, "y": [100.0] * len(shares), "marker": {"color": colours.sunken}, "hoverinfo": "skip"}
+        full = {
+            "x": places,
+            "y": [100.0] * len(shares),
+            "marker": {"color": colours.sunken, "line": {"width": 0}},
+            "hoverinfo": "skip",
+        }
         figure.add_bar(**full, xaxis=x, yaxis=y)
         figure.add_bar(
             x=places,
             y=(100 * shares).tolist(),
             customdata=names,
-            marker={"color": colours.compute},
+            marker={"color": colours.compute, "line": {"width": 0}},
             hovertemplate=what + " %{customdata}: %{y:.1f} % of full<extra></extra>",
             xaxis=x,
             yaxis=y,
@@ -59,6 +64,6 @@ def macs_figure(info: MacsInfo, dark: bool) -> go.Figure:
         xaxis={**axis, **plain, "domain": [0, 0.47], "title": {**axis["title"], "text": "step"}},
         xaxis2={**axis, **plain, "domain": [0.55, 1], "anchor": "y2", "title": {**axis["title"], "text": "block"}},
         yaxis={**yaxis, "title": {**yaxis["title"], "text": "% of full MACs"}},
-        yaxis2={**yaxis, "anchor": "x2"},
+        yaxis2={**yaxis, "anchor": "x2", "showticklabels": False},
     )
     return figure

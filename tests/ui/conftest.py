@@ -21,7 +21,7 @@ ARGUMENTS = (
     "--no-sandbox --headless --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 ).split()
-START_SECONDS = 240
+START_SECONDS = 480
 
 
 @dataclass
