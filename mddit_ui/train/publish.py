@@ -38,7 +38,7 @@ FACTS: dict[str, Any] = {
     "description": "A small PixArt-alpha transformer, 14 blocks of width 192, trained on rendered scenes of shaded "
     "things. It knows the words of its caption grammar and no others.",
     "clip": "scenes-clip",
-    # Three things take 31 tokens; the rest of the 120 that the pipeline pads to is masked, but costs a fifth of the time.
+    # Three things take 31 tokens; the rest of the 120 that the pipeline pads to is masked, but costs time.
     "call": {"clean_caption": False, "use_resolution_binning": False, "max_sequence_length": 40},
 }
 

@@ -152,7 +152,7 @@ def test_timesteps_are_drawn_most_where_outlines_are_decided():
     cdf = pixart.timestep_cdf(1000)
     assert cdf[-1] == pytest.approx(1)
     assert np.diff(cdf, prepend=0).min() > 0.0002  # none is left out
-    assert cdf[450] - cdf[100] > 0.5
+    assert cdf[450] - cdf[100] > 0.45  # 0.35 of the range
 
 
 def test_padding_to_the_pipelines_length_changes_no_word(latents: LatentSet):
