@@ -15,7 +15,8 @@ from mddit_ui.core.records import Score
 from mddit_ui.search.encoding import Encoding
 from mddit_ui.search.optimizers import Optimizer
 
-STALE_GENERATIONS = 50  # generations without a policy that is new
+STALE_GENERATIONS = 5  # generations without a policy that is new, after which the optimizer is made anew
+RESTARTS = 6  # times that this helps
 BLIND_GENERATIONS = 3  # generations without a finite value
 
 
@@ -43,13 +44,15 @@ class Task:
 
     Args:
         starts: evaluated first, as generation 0; the search goes on round the best of them.
-        encode: from the best start to the encoding; optimizer: from its dimension to the optimizer.
+        encode: from a policy to an encoding round it.
+        optimizer: from its dimension, and how often the search was stuck before, to an optimizer; it should then look
+            farther away.
         evaluations: how many policies are evaluated in all, the starts included.
     """
 
     starts: Sequence[Policy]
     encode: Callable[[Policy], Encoding]
-    optimizer: Callable[[int], Optimizer]
+    optimizer: Callable[[int, int], Optimizer]
     evaluate: Evaluator
     objective: Callable[[Score], float]
     evaluations: int
@@ -90,8 +93,7 @@ def search(
 
     try:
         starts = [evaluated(policy, 0) for policy in task.starts]
-        best = min(starts, key=lambda start: math.inf if math.isnan(start.objective) else -start.objective)
-        return _generations(task, task.encode(best.policy), evaluated, on_generation, starts)
+        return _generations(task, evaluated, on_generation, starts)
     except _Stopped as stopped:
         return stopped.reason
 
@@ -111,15 +113,16 @@ class _Stopped(Exception):
 
 def _generations(
     task: Task,
-    encoding: Encoding,
     evaluated: Callable[[Policy, int], Evaluation],
     on_generation: Callable[[int, str], None],
     starts: Sequence[Evaluation],
 ) -> str:
-    optimizer = task.optimizer(encoding.dimension)
+    best = min(starts, key=_loss)
     worst = max((-start.objective for start in starts if math.isfinite(start.objective)), default=0.0)
-    generation = stale = blind = 0
-    while not optimizer.done:
+    encoding = task.encode(best.policy)
+    optimizer = task.optimizer(encoding.dimension, 0)
+    generation = stale = blind = restarts = 0
+    while True:
         generation += 1
         vectors = optimizer.ask()
         policies = [encoding.decode(vector) for vector in vectors]
@@ -128,15 +131,23 @@ def _generations(
         values = [-each.objective for each in population]  # lower is better
         worst = max([worst, *filter(math.isfinite, values)])
         optimizer.tell([worst if math.isnan(value) else value for value in values])
+        best = min([best, *population], key=_loss)
 
         # "New" means: evaluated for this generation, be it now or before the search was taken up again.
         stale = 0 if any(each.generation == generation for each in population) else stale + 1
         blind = blind + 1 if np.isnan(values).all() else 0
-        if stale >= STALE_GENERATIONS:
-            return f"The last {stale} generations held no new policy."
         if blind >= BLIND_GENERATIONS:
             return f"No policy of the last {blind} generations gave finite pictures."
-    return "The optimiser has converged."
+        if stale >= STALE_GENERATIONS or optimizer.done:
+            if restarts == RESTARTS:
+                return "The search finds no policies that are new."
+            restarts, stale = restarts + 1, 0
+            encoding = task.encode(best.policy)
+            optimizer = task.optimizer(encoding.dimension, restarts)
+
+
+def _loss(evaluation: Evaluation) -> float:
+    return math.inf if math.isnan(evaluation.objective) else -evaluation.objective
 
 
 def fingerprint(vectors: Sequence[np.ndarray], policies: Sequence[Policy]) -> str:

@@ -29,8 +29,8 @@ def make_task(
     return Task(
         starts=portfolio(space, sensitivity)[: max(config.evaluations // STARTS_SHARE, 1)],
         encode=lambda start: Encoding(space, start, basis, importance),
-        optimizer=lambda dimension: OPTIMIZERS[optimizer](
-            dimension, seed=config.seed, sigma=config.sigma, population=population
+        optimizer=lambda dimension, restarts: OPTIMIZERS[optimizer](
+            dimension, seed=config.seed + restarts, sigma=config.sigma * 2**restarts, population=population
         ),
         evaluate=evaluate,
         objective=Objective.for_images(len(config.prompts)),

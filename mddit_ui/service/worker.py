@@ -24,7 +24,7 @@ from mddit_ui.store.searches import EvaluationRow, SearchRow, State
 
 LEAST_FREE_BYTES = 200_000_000
 BACKUP_SECONDS = 600
-FRESH_SEEDS = 2**40  # added to the seeds of a search, they judge its finalists
+FRESH_SEEDS = 1_000_003  # added to the seeds of a search, they judge its finalists (torch on a CPU heeds 32 bits)
 
 _log = logging.getLogger(__name__)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import time
 
 import numpy as np
@@ -20,7 +21,7 @@ MODEL = os.environ.get("MDDIT_SEARCH_MODEL", "scenes-pixart")
 STEPS = 20
 HOLDOUT = int(os.environ.get("MDDIT_HOLDOUT", "128"))  # unseen prompts
 BATCH = 16
-SECONDS = float(os.environ.get("MDDIT_SEARCH_SECONDS", "300"))  # on two cores of their own
+SECONDS = 300  # on two cores; counted in processor time, since a machine may be busy with other things
 
 
 def unseen():
@@ -52,11 +53,17 @@ def judged(policies):
     return {name: {what: np.array(values) for what, values in each.items()} for name, each in found.items()}
 
 
+def seconds_of_children():
+    """Processor time of the processes that were started here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not any((folder / MODEL).is_dir() for folder in model_folders()), reason="no demo model")
 def test_a_search_beats_every_two_on_unseen_prompts(capsys):
     prompts = tuple(json.loads((PROMPTS / "search.json").read_text())[:8])
-    began = time.perf_counter()
+    began, before = time.perf_counter(), seconds_of_children()
     search = searches.start(
         SearchConfig(
             model=MODEL,
@@ -71,6 +78,8 @@ def test_a_search_beats_every_two_on_unseen_prompts(capsys):
     while (row := searches.view(search)).state in ("queued", "running"):
         time.sleep(0.5)
     seconds = time.perf_counter() - began
+    while not (processor := seconds_of_children() - before) and time.perf_counter() - began < seconds + 60:
+        time.sleep(0.1)  # until the worker has ended and was waited for
     open_db().close()
     assert (row.state, row.error) == ("done", "")
     assert row.done == 100
@@ -79,7 +88,8 @@ def test_a_search_beats_every_two_on_unseen_prompts(capsys):
     best = Policy.from_rows(row.best.policy_rows)
     half = every(STEPS, best.actions.shape[1], 2)
     found = judged({"searched": best, "every 2": half})
-    lines = [f"searched in {seconds:.0f} s; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"]
+    load = f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    lines = [f"searched in {seconds:.0f} s, {processor:.0f} s of processor time; {load}"]
     lines += [
         f"{name:9} CLIP {each['clip'].mean():.2f}"
         + (f"  PSNR {each['psnr'].mean():.2f} dB" if each["psnr"].size else "")
@@ -94,4 +104,4 @@ def test_a_search_beats_every_two_on_unseen_prompts(capsys):
         print("", *lines, *best.rows, sep="\n")
     for what, (gain, error) in gains.items():
         assert gain > error, what
-    assert seconds <= SECONDS
+    assert 0 < processor / 2 <= SECONDS

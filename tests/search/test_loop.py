@@ -9,7 +9,7 @@ from mddit_ui.core.errors import NotFiniteError
 from mddit_ui.core.records import Score
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.search.encoding import Encoding, rows_and_columns
-from mddit_ui.search.loop import BLIND_GENERATIONS, STALE_GENERATIONS, Task, search
+from mddit_ui.search.loop import BLIND_GENERATIONS, RESTARTS, STALE_GENERATIONS, Task, search
 from mddit_ui.search.objective import Objective
 from mddit_ui.search.optimizers import OPTIMIZERS, CmaEs
 from mddit_ui.search.portfolio import portfolio
@@ -24,7 +24,9 @@ def make_task(evaluate=None, *, evaluations=60, seed=1, sigma=0.6, optimizer=Cma
     return Task(
         starts=portfolio(space, known),
         encode=lambda start: Encoding(space, start, rows_and_columns(*space.shape)),
-        optimizer=lambda dimension: optimizer(dimension, seed=seed, sigma=sigma, population=8),
+        optimizer=lambda dimension, restarts: optimizer(
+            dimension, seed=seed + restarts, sigma=sigma * 2**restarts, population=8
+        ),
         evaluate=evaluate or ToyEvaluator(model),
         objective=Objective(),
         evaluations=evaluations,
@@ -148,11 +150,20 @@ def test_only_nan_ends_the_search_with_a_reason():
     assert len(log.populations) == BLIND_GENERATIONS
 
 
+def test_a_stuck_search_looks_farther_away():
+    """Moves too small to change a policy are doubled until they do; that is resumed exactly, too."""
+    log = Log().run(make_task(sigma=0.05))
+    assert log.reason == "All evaluations are done."
+    first = Log(stop_after=30).run(make_task(sigma=0.05))
+    second = Log().run(make_task(sigma=0.05), known=first.evaluations)
+    assert first.trajectory + second.trajectory == log.trajectory
+    assert second.populations == log.populations
+
+
 def test_a_search_with_nothing_new_ends():
-    task = make_task(ToyEvaluator(ToyModel()), sigma=1e-6, optimizer=OPTIMIZERS["random"])
-    log = Log().run(task)
-    assert f"last {STALE_GENERATIONS} generations" in log.reason
-    assert len(log.evaluations) <= len(task.starts) + 8
+    log = Log().run(make_task(sigma=1e-7))
+    assert "no policies that are new" in log.reason
+    assert len(log.populations) == STALE_GENERATIONS * (RESTARTS + 1)
 
 
 def test_an_error_of_the_evaluator_reaches_the_caller():

@@ -64,6 +64,8 @@ def test_pause_resume_and_the_end(tiny_pixart):
     assert row.reference.latent_error == 0.0
     assert row.reference.clip_backbone == row.best.score.clip_backbone == "tiny-clip"
     assert "every 2" in row.baselines
+    assert row.finalists["every 2"].psnr != row.baselines["every 2"].psnr  # the seeds are really other ones
+
     table = catalog.describe(tiny_pixart, 6).mac_table
     for each in searches.evaluations(search):
         policy = Policy.from_rows(each.policy_rows)
