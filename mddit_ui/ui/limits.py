@@ -4,6 +4,7 @@ from contextlib import suppress
 from typing import Any
 
 from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_UPLOAD = "256kb"
@@ -44,7 +45,7 @@ class BodyLimit:
                 started = True
                 await send(message)
 
-        with suppress(BodyTooLarge):
+        with suppress(BodyTooLarge, ClientDisconnect):  # who has left needs no answer, and is no fault to log
             await self.app(scope, counted, watched)
         if seen > self.most and not started:
             await _refuse(send)
