@@ -1,5 +1,6 @@
 """A body that is too large is refused, whether or not it says its length."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from starlette.types import Message, Receive, Scope, Send
 
 from mddit_ui.ui.limits import BodyLimit
 
@@ -35,3 +37,21 @@ def test_a_body_in_chunks(client: TestClient, parts: int, status: int) -> None:
 
 def test_a_false_length_is_refused(client: TestClient) -> None:
     assert client.post("/", content=b"x", headers={"content-length": "many"}).status_code == 413
+
+
+def test_a_visitor_who_leaves_is_no_fault() -> None:
+    """The inner app raises ClientDisconnect when the rest of a body never comes; nobody is there to be answered."""
+    sent: list[Message] = []
+
+    async def left() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def keep(message: Message) -> None:
+        sent.append(message)
+
+    async def upload(scope: Scope, receive: Receive, send: Send) -> None:
+        await Request(scope, receive).body()
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+    asyncio.run(BodyLimit(upload)(scope, left, keep))
+    assert sent == []
