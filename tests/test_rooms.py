@@ -25,6 +25,7 @@ HOMES = {
     "pandas": {"charts", "ui"},
     "sqlite3": {"store"},
     "cma": {"search"},
+    "cmaes": {"search"},
     "ray": {"search"},
     "torch": TENSORS,
     "torchvision": TENSORS,

@@ -1,6 +1,8 @@
 """From a real vector to a policy: a smooth field over the grid, round a starting policy, then the budget."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -55,6 +57,11 @@ class Encoding:
         return self.space.policy(scores, skip > SKIP_AT)
 
 
+def cells(steps: int, sites: int) -> np.ndarray:
+    """(steps * sites, steps, sites): a number for each cell."""
+    return np.eye(steps * sites).reshape(-1, steps, sites)
+
+
 def rows_and_columns(steps: int, sites: int) -> np.ndarray:
     """(steps + sites, steps, sites): one field a row, one a column."""
     rows = np.eye(steps)[:, :, None] * np.ones((1, 1, sites))
@@ -92,3 +99,24 @@ def mostly_rows(steps: int, sites: int, modes: int = 4) -> np.ndarray:
     """
     rows, columns = np.split(rows_and_columns(steps, sites), [steps])
     return np.concatenate([1.5 * rows, 0.15 * columns, 0.15 * cosines(steps, sites, modes, mixed_only=True)])
+
+
+def _encoding(
+    space: Space,
+    start: Policy,
+    importance: np.ndarray | None,
+    *,
+    basis: Callable[[int, int], np.ndarray],
+    prior: float = Encoding.prior,
+) -> Encoding:
+    return Encoding(space, start, basis(*space.shape), importance, prior)
+
+
+# All are within one cell of the budget, whatever the vector: they only order the cells, the space spends the budget.
+ENCODINGS: dict[str, Callable[[Space, Policy, np.ndarray | None], Encoding]] = {
+    "mixed": partial(_encoding, basis=mostly_rows),
+    "rows": partial(_encoding, basis=rows_and_columns),
+    "cosines": partial(_encoding, basis=partial(cosines, modes=6)),
+    "calibrated": partial(_encoding, basis=partial(cosines, modes=6), prior=5.0),  # the start breaks ties alone
+    "cells": partial(_encoding, basis=cells),
+}

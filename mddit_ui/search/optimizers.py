@@ -1,8 +1,9 @@
-"""Who proposes vectors: CMA-ES, and random search as its control."""
+"""Who proposes vectors: CMA-ES, full and separable, and random search as its control."""
 
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -22,11 +23,18 @@ _NEVER_STOPS = {
 class Optimizer(Protocol):
     """Minimises. Its proposals are a function of its arguments and of the values it was told, of nothing else."""
 
-    def ask(self) -> list[np.ndarray]:
-        """The vectors of the next generation; asking twice without telling is an error."""
+    def ask(self, factor: int = 1) -> list[np.ndarray]:
+        """The vectors of the next generation, ``factor`` times as many as it wants values of.
 
-    def tell(self, values: Sequence[float]) -> None:
-        """The values of the vectors that were asked for, in their order; all finite, lower is better."""
+        Asking twice without telling is an error.
+        """
+
+    def tell(self, values: Sequence[float], chosen: Sequence[int] | None = None) -> None:
+        """The values of the vectors that were asked for, in their order; all finite, lower is better.
+
+        Args:
+            chosen: which of the vectors the values belong to; ``None``: all.
+        """
 
     @property
     def done(self) -> bool:
@@ -38,15 +46,26 @@ class CmaEs:
 
     Left to itself ``cma`` seeds numpy's global generator, so that two searches in one process disturb each other; and
     its tests for convergence mistake the plateaus of a decoded policy for the end.
+
+    Args:
+        diagonal: learn the variances alone (sep-CMA-ES), for hundreds of dimensions.
     """
 
-    def __init__(self, dimension: int, *, seed: int, sigma: float = 0.4, population: int | None = None) -> None:
-        if population is None:
-            population = 4 + int(3 * math.log(dimension))
+    def __init__(
+        self,
+        dimension: int,
+        *,
+        seed: int,
+        sigma: float = 0.4,
+        population: int | None = None,
+        diagonal: bool = False,
+    ) -> None:
+        self._population = population or 4 + int(3 * math.log(dimension))
         options = {
             "seed": math.nan,  # leave numpy's global generator alone
             "randn": np.random.RandomState(seed).randn,
-            "popsize": population,
+            "popsize": self._population,
+            "CMA_diagonal": diagonal,
             "verbose": -9,
             "verb_log": 0,
             "tolconditioncov": math.inf,
@@ -59,13 +78,13 @@ class CmaEs:
         self._strategy = cma.CMAEvolutionStrategy(np.zeros(dimension), sigma, options)
         self._asked: list[np.ndarray] | None = None
 
-    def ask(self) -> list[np.ndarray]:
+    def ask(self, factor: int = 1) -> list[np.ndarray]:
         _check_not_asked(self._asked)
-        self._asked = self._strategy.ask()
+        self._asked = self._strategy.ask(number=factor * self._population)
         return [vector.copy() for vector in self._asked]
 
-    def tell(self, values: Sequence[float]) -> None:
-        self._strategy.tell(_checked(self._asked, values), list(values))
+    def tell(self, values: Sequence[float], chosen: Sequence[int] | None = None) -> None:
+        self._strategy.tell(_checked(self._asked, values, chosen), list(values))
         self._asked = None
 
     @property
@@ -82,13 +101,13 @@ class RandomSearch:
         self._sigma = sigma
         self._asked: list[np.ndarray] | None = None
 
-    def ask(self) -> list[np.ndarray]:
+    def ask(self, factor: int = 1) -> list[np.ndarray]:
         _check_not_asked(self._asked)
-        self._asked = list(self._random.normal(0, self._sigma, self._size))
+        self._asked = list(self._random.normal(0, self._sigma, (factor * self._size[0], self._size[1])))
         return [vector.copy() for vector in self._asked]
 
-    def tell(self, values: Sequence[float]) -> None:
-        _checked(self._asked, values)
+    def tell(self, values: Sequence[float], chosen: Sequence[int] | None = None) -> None:
+        _checked(self._asked, values, chosen)
         self._asked = None
 
     @property
@@ -96,7 +115,11 @@ class RandomSearch:
         return False
 
 
-OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"cma-es": CmaEs, "random": RandomSearch}
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "cma-es": CmaEs,
+    "sep-cma-es": partial(CmaEs, diagonal=True),
+    "random": RandomSearch,
+}
 
 
 def _check_not_asked(asked: list[np.ndarray] | None) -> None:
@@ -104,9 +127,15 @@ def _check_not_asked(asked: list[np.ndarray] | None) -> None:
         raise SearchError("The last generation was not told yet.")
 
 
-def _checked(asked: list[np.ndarray] | None, values: Sequence[float]) -> list[np.ndarray]:
-    if asked is None or len(values) != len(asked):
-        raise SearchError(f"Expected values for {len(asked or ())} vectors, got {len(values)}.")
+def _checked(asked: list[np.ndarray] | None, values: Sequence[float], chosen: Sequence[int] | None) -> list[np.ndarray]:
+    vectors = (asked or []) if chosen is None else [(asked or [])[index] for index in chosen]
+    check_told(len(vectors), values)
+    return vectors
+
+
+def check_told(asked: int, values: Sequence[float]) -> None:
+    """SearchError unless there is one finite value for each that was asked for."""
+    if not asked or len(values) != asked:
+        raise SearchError(f"Expected values for {asked} proposals, got {len(values)}.")
     if not np.isfinite(values).all():
         raise SearchError("An optimiser is told finite values only.")
-    return asked

@@ -1,9 +1,15 @@
 """How a search is put together when nothing else is said; docs/results.md has the measurements behind the numbers."""
 
+from collections.abc import Callable
+from functools import partial
+
 from mddit_ui.core.records import SearchConfig
 from mddit_ui.core.sensitivity import Sensitivity
-from mddit_ui.search.encoding import Encoding, mostly_rows
+from mddit_ui.search.catcma import CatCma
+from mddit_ui.search.encoding import ENCODINGS, Encoding, mostly_rows
+from mddit_ui.search.genetic import Genetic, Nsga2
 from mddit_ui.search.loop import Evaluator, Task
+from mddit_ui.search.methods import Method, Setting, Vectors
 from mddit_ui.search.objective import Objective
 from mddit_ui.search.optimizers import OPTIMIZERS
 from mddit_ui.search.portfolio import importance_of, portfolio
@@ -12,6 +18,24 @@ from mddit_ui.search.space import Space
 STARTS_SHARE = 5  # at most one in so many evaluations goes to the starting policies
 GENERATIONS = 10  # at least, when the evaluations allow it
 FINALISTS = 4  # best policies that are judged again on fresh seeds
+
+
+def vectors(setting: Setting, *, optimizer: str, encoding: str = "mixed") -> Method:
+    """An optimiser of vectors on an encoding round the best start."""
+    importance = None if setting.sensitivity is None else importance_of(setting.sensitivity)
+    encode = ENCODINGS[encoding](setting.space, setting.starts[0], importance)
+    strategy = OPTIMIZERS[optimizer](
+        encode.dimension, seed=setting.seed, sigma=setting.sigma, population=setting.population
+    )
+    return Vectors(encode, strategy, setting.chooser())
+
+
+METHODS: dict[str, Callable[..., Method]] = {
+    **{name: partial(vectors, optimizer=name) for name in OPTIMIZERS},
+    "genetic": Genetic,
+    "nsga-2": Nsga2,
+    "catcma": CatCma,
+}
 
 
 def make_task(

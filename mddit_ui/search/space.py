@@ -58,6 +58,11 @@ class Space:
     def shape(self) -> tuple[int, int]:
         return self.steps, len(self.table.sites)
 
+    @property
+    def free(self) -> np.ndarray:
+        """(steps, sites) bool: the cells that a search may choose."""
+        return (self._locked == FREE) & ~self._must
+
     def policy(self, scores: np.ndarray, skip: np.ndarray | None = None, **more) -> Policy:
         """Computes the cells of highest score until the budget is spent; the others are cached, or skipped if told.
 
@@ -68,6 +73,10 @@ class Space:
         """
         computed = self._must.copy()
         computed.flat[self._affordable(np.asarray(scores, float).ravel())] = True
+        return self._legal(computed, skip, **more)
+
+    def _legal(self, computed: np.ndarray, skip: np.ndarray | None, **more) -> Policy:
+        """What is not computed is cached, or skipped if told; locked cells stay."""
         actions = np.where(computed, Action.COMPUTE, Action.CACHE).astype(np.int8)
         if skip is not None:
             actions[~computed & skip] = Action.SKIP
@@ -86,6 +95,14 @@ class Space:
         """
         ties = np.zeros(self.shape) if importance is None else importance
         return self.policy((actions == Action.COMPUTE) + 0.5 * ranks(ties), actions == Action.SKIP, **more)
+
+    def within(self, actions: np.ndarray, importance: np.ndarray | None = None, **more) -> Policy:
+        """The policy of this space that is like ``actions``, which may leave budget over; see ``nearest``."""
+        computed = self._must.copy()
+        computed.flat[self._may] |= (actions == Action.COMPUTE).ravel()[self._may]
+        if self.table.total(computed) > self.budget * self.table.full(self.steps) * (1 + 1e-9):
+            return self.nearest(actions, importance, **more)
+        return self._legal(computed, actions == Action.SKIP, **more)
 
     def _affordable(self, scores: np.ndarray) -> np.ndarray:
         order = self._may[np.argsort(-scores[self._may], kind="stable")]

@@ -67,12 +67,12 @@ class TestOptimizer:
 
     def test_misuse_is_refused(self, make):
         optimizer = make(5, seed=1, population=4)
-        with pytest.raises(SearchError, match="0 vectors"):
+        with pytest.raises(SearchError, match="0 proposals"):
             optimizer.tell([1.0] * 4)
         optimizer.ask()
         with pytest.raises(SearchError, match="not told"):
             optimizer.ask()
-        with pytest.raises(SearchError, match="4 vectors, got 3"):
+        with pytest.raises(SearchError, match="4 proposals, got 3"):
             optimizer.tell([1.0] * 3)
         with pytest.raises(SearchError, match="finite"):
             optimizer.tell([1.0, 2.0, 3.0, math.nan])
