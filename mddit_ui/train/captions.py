@@ -166,6 +166,20 @@ def heldout_scenes(rng: np.random.Generator, count: int) -> list[Scene]:
     return list(found.values())
 
 
+def class_scenes() -> list[Scene]:
+    """The scene of each class of a class-conditional model: every shape in every colour, one large thing in the center.
+
+    Grounds take turns; one that would make a held-out scene is passed over.
+    """
+    found = []
+    for number in range(len(SHAPES) * len(COLOURS)):
+        shape, colour = SHAPES[number // len(COLOURS)], COLOURS[number % len(COLOURS)]
+        thing = Thing(shape, colour, "large", "in the center")
+        turns = (GROUNDS[(number + number // len(COLOURS) + turn) % len(GROUNDS)] for turn in range(len(GROUNDS)))
+        found.append(next(scene for ground in turns if not (scene := Scene((thing,), ground)).is_held_out()))
+    return found
+
+
 def codes(scene: Scene) -> np.ndarray:
     """What lies where, as numbers: (9, 3) int64 of shape, colour and size per place, 0 = nothing there."""
     table = np.zeros((len(PLACES), 3), np.int64)

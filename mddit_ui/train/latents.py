@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 
-from mddit_ui.train.captions import training_scenes
+from mddit_ui.train.captions import Scene, training_scenes
 from mddit_ui.train.loop import autocast, device, replaced_folder
 from mddit_ui.train.scenes import render
 from mddit_ui.train.vae import to_tensor
@@ -36,10 +37,17 @@ class LatentSet:
         return cls(latents, captions)
 
 
-def encode(vae: AutoencoderKL, count: int, target: Path, seed: int = 0, batch: int = 50) -> None:
+def encode(
+    vae: AutoencoderKL,
+    count: int,
+    target: Path,
+    seed: int = 0,
+    batch: int = 50,
+    scenes_of: Callable[[np.random.Generator], Iterator[Scene]] = training_scenes,
+) -> None:
     """Draw and encode `count` scenes; their posterior means, scaled."""
     rng = np.random.default_rng((seed, 1))
-    stream = training_scenes(rng)
+    stream = scenes_of(rng)
     captions: list[str] = []
     parts, started = [], time.monotonic()
     while len(captions) < count:

@@ -9,10 +9,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, PixArtAlphaPipeline, PixArtTransformer2DModel
+from diffusers import (
+    AutoencoderKL,
+    DiffusionPipeline,
+    DPMSolverMultistepScheduler,
+    PixArtAlphaPipeline,
+    PixArtTransformer2DModel,
+)
 from transformers import T5EncoderModel
 
-from mddit_ui.train.captions import ATTRIBUTES, GROUNDS, TEMPLATE, heldout_scenes, known_words
+from mddit_ui.train.captions import ATTRIBUTES, GROUNDS, TEMPLATE, class_scenes, heldout_scenes, known_words
 from mddit_ui.train.loop import replaced_folder
 from mddit_ui.train.words import t5_tokenizer
 
@@ -41,6 +47,31 @@ FACTS: dict[str, Any] = {
     # Three things take 31 tokens; the rest of the 120 that the pipeline pads to is masked, but costs time.
     "call": {"clean_caption": False, "use_resolution_binning": False, "max_sequence_length": 40},
 }
+
+LCM_FACTS: dict[str, Any] = {
+    **FACTS,
+    "id": "scenes-lcm",
+    "steps": 4,
+    "guidance_scale": 0.0,
+    "title": "Scenes (LCM, 4 steps)",
+    "description": "The model of scenes-pixart, distilled to four steps without guidance (latent consistency). It "
+    "knows the words of its caption grammar and no others.",
+}
+
+
+def dit_facts() -> dict[str, Any]:
+    return {
+        **{key: FACTS[key] for key in ("steps", "height", "width", "licence", "clip")},
+        "id": "scenes-dit",
+        "family": "dit",
+        "conditioning": "class",
+        "guidance_scale": 1.5,
+        "title": "Scenes (DiT, by class)",
+        "description": "A small class-conditional DiT, 8 blocks of width 192. Its 48 classes are the shapes in their "
+        "colours, one large thing in the center.",
+        "classes": [{"name": f"{scene.things[0].colour} {scene.things[0].shape}", "caption": scene.caption()}
+                    for scene in class_scenes()],
+    }  # fmt: skip
 
 
 def scheduler() -> DPMSolverMultistepScheduler:
@@ -84,16 +115,18 @@ def grammar() -> dict:
     }
 
 
-def publish(pipe: PixArtAlphaPipeline, target: Path) -> None:
+def publish(pipe: DiffusionPipeline, target: Path, facts: dict[str, Any] = FACTS) -> None:
     """Write all of the folder, float16 but for the text encoder; a report's card and samples stay."""
     kept = {name: (target / name).read_bytes() for name in ("README.md", "samples.png") if (target / name).exists()}
+    written = {"mddit.json": facts} | ({"grammar.json": grammar()} if facts["conditioning"] == "prompt" else {})
     with replaced_folder(target) as fresh:
         # Asked for no dtype, diffusers loads float32 and transformers what is stored: a float16 encoder would not fit.
-        half = {name: copy.deepcopy(getattr(pipe, name)).half() for name in ("transformer", "vae")}
-        encoder = copy.deepcopy(pipe.text_encoder).float()
-        made = PixArtAlphaPipeline(pipe.tokenizer, encoder, scheduler=pipe.scheduler, **half)
+        parts = {name: copy.deepcopy(getattr(pipe, name)).half() for name in ("transformer", "vae")}
+        if "text_encoder" in pipe.components:
+            parts["text_encoder"] = copy.deepcopy(pipe.components["text_encoder"]).float()
+        made = type(pipe)(**{**pipe.components, **parts})
         made.save_pretrained(fresh, max_shard_size=SHARD)
-        for name, facts in {"mddit.json": FACTS, "grammar.json": grammar()}.items():
-            (fresh / name).write_text(json.dumps(facts, indent=2) + "\n")
+        for name, content in written.items():
+            (fresh / name).write_text(json.dumps(content, indent=2) + "\n")
         for name, content in kept.items():
             (fresh / name).write_bytes(content)
