@@ -46,9 +46,9 @@ def tiny_pixart(folder: Path, blocks: int = 4) -> Path:
         norm_type="ada_norm_single",
     )
     pipe = PixArtAlphaPipeline(
-        tokenizer=_tokenizer(),
-        text_encoder=_text_encoder(),
-        vae=_vae(),
+        tokenizer=tokenizer(),
+        text_encoder=text_encoder(),
+        vae=vae(),
         transformer=transformer.eval(),
         scheduler=DPMSolverMultistepScheduler(prediction_type="v_prediction", timestep_spacing="trailing"),
     )
@@ -70,7 +70,7 @@ def tiny_dit(folder: Path, blocks: int = 2) -> Path:
         norm_type="ada_norm_zero",
         norm_elementwise_affine=False,
     )
-    pipe = DiTPipeline(transformer=transformer.eval(), vae=_vae(), scheduler=DDIMScheduler())
+    pipe = DiTPipeline(transformer=transformer.eval(), vae=vae(), scheduler=DDIMScheduler())
     return _save(pipe, folder, id=DIT, family="dit", conditioning="class", clip="")
 
 
@@ -87,20 +87,13 @@ def tiny_flux(folder: Path, blocks: int = 2) -> Path:
         pooled_projection_dim=16,
         axes_dims_rope=(4, 6, 6),
     )
-    words = ["<|startoftext|>", "<|endoftext|>", *(f"{word}</w>" for word in WORDS)]
-    clip = CLIPTextConfig(
-        vocab_size=len(words), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
-        bos_token_id=0, eos_token_id=1, pad_token_id=1,
-    )  # fmt: skip
     pipe = FluxPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
-        vae=_vae(shift_factor=0.1),
-        text_encoder=CLIPTextModel(clip).eval(),
-        tokenizer=CLIPTokenizer(
-            vocab={word: index for index, word in enumerate(words)}, merges=[], model_max_length=77
-        ),
-        text_encoder_2=_text_encoder(),
-        tokenizer_2=_tokenizer(),
+        vae=vae(shift_factor=0.1),
+        text_encoder=clip_text_encoder(),
+        tokenizer=clip_tokenizer(),
+        text_encoder_2=text_encoder(),
+        tokenizer_2=tokenizer(),
         transformer=transformer.eval(),
     )
     return _save(
@@ -133,7 +126,7 @@ def _save(pipe, folder: Path, **more) -> Path:
     return folder
 
 
-def _vae(**more) -> AutoencoderKL:
+def vae(**more) -> AutoencoderKL:
     return AutoencoderKL(
         block_out_channels=(8, 8, 8, 8),
         down_block_types=("DownEncoderBlock2D",) * 4,
@@ -146,11 +139,24 @@ def _vae(**more) -> AutoencoderKL:
     ).eval()
 
 
-def _tokenizer() -> T5Tokenizer:
+def tokenizer() -> T5Tokenizer:
     special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0)]
     return T5Tokenizer(vocab=special + [(f"▁{word}", -1.0) for word in WORDS], extra_ids=0, model_max_length=120)
 
 
-def _text_encoder() -> T5EncoderModel:
-    config = T5Config(vocab_size=4 + len(WORDS), d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
+def clip_tokenizer() -> CLIPTokenizer:
+    words = ["<|startoftext|>", "<|endoftext|>", *(f"{word}</w>" for word in WORDS)]
+    return CLIPTokenizer(vocab={word: index for index, word in enumerate(words)}, merges=[], model_max_length=77)
+
+
+def clip_text_encoder() -> CLIPTextModel:
+    config = CLIPTextConfig(
+        vocab_size=2 + len(WORDS), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+        bos_token_id=0, eos_token_id=1, pad_token_id=1,
+    )  # fmt: skip
+    return CLIPTextModel(config).eval()
+
+
+def text_encoder(width: int = 16) -> T5EncoderModel:
+    config = T5Config(vocab_size=4 + len(WORDS), d_model=width, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
     return T5EncoderModel(config).eval()

@@ -32,14 +32,16 @@ class Plan:
     def peak_residuals(self) -> int:
         return int(self.live.max(initial=0))
 
-    def peak_bytes(self, site_bytes: Sequence[int], contexts: int = 1) -> int:
+    def peak_bytes(self, site_bytes: Sequence[int] | np.ndarray, contexts: int = 1) -> int:
         """Most bytes of residuals held at one time.
 
         Args:
-            site_bytes: (sites,) bytes of one residual of each site.
+            site_bytes: (sites,) bytes of one residual of each site; or (contexts, sites), where they differ.
             contexts: calls of the model in each step (guidance in two calls keeps two sets of residuals).
         """
-        return int(_held(self.store, self.joined, self.free, np.asarray(site_bytes), contexts).max(initial=0))
+        sizes = np.atleast_2d(site_bytes)
+        sizes = sizes if len(sizes) > 1 else np.tile(sizes, (contexts, 1))
+        return int(_held(self.store, self.joined, self.free, sizes).max(initial=0))
 
 
 def plan(policy: Policy, chained: Sequence[bool] | None = None) -> Plan:
@@ -77,12 +79,12 @@ def plan(policy: Policy, chained: Sequence[bool] | None = None) -> Plan:
     step, site = np.nonzero(store)
     free[last_use[step, site], site] = True
     joined |= cached & joined[np.maximum(source, 0), column]
-    live = _held(store, joined, free, np.ones(sites, int), 1).max(1, initial=0)
+    live = _held(store, joined, free, np.ones((1, sites), int)).max(1, initial=0)
     return Plan(store, joined, free, live)
 
 
-def _held(store: np.ndarray, joined: np.ndarray, free: np.ndarray, size: np.ndarray, contexts: int) -> np.ndarray:
+def _held(store: np.ndarray, joined: np.ndarray, free: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """(steps, contexts * sites) sizes held while each cell runs, in the order in which they run."""
-    taken = np.tile((store & ~joined) * size, (1, contexts)).astype(np.int64)
-    given = np.tile((free & ~joined) * size, (1, contexts)).astype(np.int64)
+    taken = np.hstack([(store & ~joined) * size for size in sizes]).astype(np.int64)
+    given = np.hstack([(free & ~joined) * size for size in sizes]).astype(np.int64)
     return (np.cumsum(taken) - np.cumsum(given) + given.ravel()).reshape(taken.shape)

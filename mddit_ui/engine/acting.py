@@ -11,6 +11,7 @@ from diffusers.hooks.hooks import CacheContext, ModelHook, StateManager
 from diffusers.utils.torch_utils import unwrap_module
 from torch import nn
 
+from mddit_ui.core.cost import MacTable
 from mddit_ui.core.plan import Plan
 from mddit_ui.core.policy import Action, Policy
 from mddit_ui.engine.residuals import Residuals, Tally
@@ -42,6 +43,18 @@ class Call:
 
 
 @dataclass
+class Slot:
+    """One of the calls that make up a step, such as that of the empty prompt: what it did in all steps."""
+
+    args: tuple  # of the first step
+    kwargs: dict[str, Any]
+    counts: np.ndarray  # (sites, skip | cache | compute)
+    site_bytes: np.ndarray  # (sites,) of one residual
+    calls: int = 0
+    macs: MacTable | None = None  # of one call, all computed; counted when asked for
+
+
+@dataclass
 class Run:
     """What the hooks of one attachment share."""
 
@@ -52,14 +65,11 @@ class Run:
     tally: Tally = field(default_factory=Tally)
     streams: dict[int, Streams] = field(default_factory=dict)
     broken: set[int] = field(default_factory=set)  # sites that can't share a residual with the one before them
-    site_bytes: dict[int, int] = field(default_factory=dict)  # of one residual
-    counts: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), int))  # (sites, skip | cache | compute)
     filled: int = 0  # CACHE cells that had nothing to reuse and were computed
-    slots: set[str] = field(default_factory=set)  # calls that make up one step
+    slots: dict[str, Slot] = field(default_factory=dict)  # calls that make up one step, in their order
     calls: int = 0
     steps: int = 0
     seconds: float = 0.0
-    first_call: tuple[tuple, dict[str, Any]] | None = None
     step: int = -1  # -1: outside of the transformer's forward
     slot: str = ""
     current: Residuals | None = None
@@ -72,10 +82,27 @@ class Run:
     def begin(self) -> None:
         """A new run starts with all counts at zero."""
         self.tally.held_bytes = self.tally.peak_bytes = 0
-        self.counts = np.zeros((len(self.sites), 3), int)
         self.filled = self.calls = self.steps = 0
         self.seconds = 0.0
-        self.slots = set()
+        self.slots = {}
+
+    def enter(self, step: int, slot: str, args: tuple, kwargs: dict[str, Any]) -> None:
+        """A call of the transformer is about to run."""
+        if slot not in self.slots:
+            sites = len(self.sites)
+            self.slots[slot] = Slot(args, kwargs, np.zeros((sites, 3), int), np.zeros(sites, int))
+        self.slots[slot].calls += 1
+        self.step, self.slot = step, slot
+        self.steps = step + 1
+        self.calls += 1
+
+    def count(self, site: int, action: int) -> None:
+        self.slots[self.slot].counts[site, action + 1] += 1
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(sites, skip | cache | compute) over all calls."""
+        return sum((slot.counts for slot in self.slots.values()), np.zeros((len(self.sites), 3), int))
 
 
 class Hook(ModelHook):
@@ -123,12 +150,9 @@ class RootHook(Hook):
         if begins:
             self.forget()
             run.begin()
-            run.first_call = (args, kwargs)
         is_first = begins or step + 1 != run.steps
-        run.slots.add(slot)
-        run.calls += 1
-        run.steps = step + 1
-        run.step, run.slot, run.current = step, slot, self._residuals(slot, context)
+        run.enter(step, slot, args, kwargs)
+        run.current = self._residuals(slot, context)
         self.synchronize()
         start = time.perf_counter()
         try:
@@ -207,13 +231,13 @@ class BlockHook(Hook):
                 return self._store(module, args, kwargs, False)
         else:
             outputs = inputs
-        run.counts[index, action + 1] += 1
+        run.count(index, action)
         return streams.pack(outputs)
 
     def _compute(
         self, module: nn.Module, args: tuple, kwargs: dict[str, Any], before: dict[str, Any] | None = None
     ) -> Any:
-        self.run.counts[self.index, Action.COMPUTE + 1] += 1
+        self.run.count(self.index, Action.COMPUTE)
         if self.index in self.run.streams:
             return self.original(module, *args, **kwargs)
         before = before or copies(module, args, kwargs)
@@ -236,7 +260,7 @@ class BlockHook(Hook):
             inputs = streams.inputs((), before)
         outputs = streams.outputs(output)
         residuals.after(index, inputs, outputs, joined)
-        run.site_bytes[index] = sum(t.numel() * t.element_size() for t in outputs if t is not None)
+        run.slots[run.slot].site_bytes[index] = sum(t.numel() * t.element_size() for t in outputs if t is not None)
         return output
 
     def _guess(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Streams:

@@ -33,17 +33,17 @@ class BranchHook(Hook):
             return self.original(module, *args, **kwargs)
         action = run.policy.actions[run.step, index]
         if action == Action.SKIP:
-            run.counts[index, Action.SKIP + 1] += 1
+            run.count(index, Action.SKIP)
             if run.slot not in self.shapes:
                 self._outputs(module, self.original(module, *args, **kwargs))
             return self._pack(tuple(self._zeros(shape) for shape in self.shapes[run.slot]))
         if action == Action.CACHE:
             kept = residuals.take(index, bool(run.plan.free[run.step, index]))
             if kept is not None:
-                run.counts[index, Action.CACHE + 1] += 1
+                run.count(index, Action.CACHE)
                 return self._pack(kept.values)
             run.filled += 1
-        run.counts[index, Action.COMPUTE + 1] += 1
+        run.count(index, Action.COMPUTE)
         output = self.original(module, *args, **kwargs)
         outputs = self._outputs(module, output)
         if action == Action.CACHE or run.plan.store[run.step, index]:
@@ -52,7 +52,7 @@ class BranchHook(Hook):
             copied = tuple(None if tensor is None else tensor.clone() for tensor in outputs)
             residual = Residual(index, copied, dtypes)
             residuals.keep(residual, index)
-            run.site_bytes[index] = residual.size_bytes
+            run.slots[run.slot].site_bytes[index] = residual.size_bytes
         return output
 
     def _outputs(self, module: nn.Module, output: Any) -> Tensors:

@@ -1,9 +1,10 @@
 """Apply a policy to any diffusers pipeline or transformer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import torch
 from diffusers.hooks.hooks import HookRegistry
 from diffusers.utils.torch_utils import unwrap_module
@@ -13,7 +14,7 @@ from mddit_ui.core.cost import MacTable
 from mddit_ui.core.errors import ModelError, PolicyError
 from mddit_ui.core.plan import plan
 from mddit_ui.core.policy import Policy
-from mddit_ui.engine.acting import BlockHook, Call, Hook, RootHook, Run, StepEvent
+from mddit_ui.engine.acting import BlockHook, Call, Hook, RootHook, Run, Slot, StepEvent
 from mddit_ui.engine.branches import BranchHook
 from mddit_ui.engine.macs import count_call
 from mddit_ui.engine.report import Report, SiteReport
@@ -83,7 +84,6 @@ class AppliedPolicy:
         self.run = run
         self.root = root
         self._attached: list[_Attached] = []
-        self._macs: MacTable | None = None
         try:
             self._attach(transformer, root, ROOT_HOOK)
             for index, site in enumerate(run.sites):
@@ -126,40 +126,47 @@ class AppliedPolicy:
 
     @property
     def macs(self) -> float:
-        """MACs of the last run, all images, guidance counted: what ran, by what each site costs."""
-        return float(self.run.counts[:, 2] @ self._mac_table().site_macs + self.run.calls * self._mac_table().rest_macs)
+        """MACs of the last run, all images, guidance counted: what ran, by what each site costs.
+
+        Raises:
+            ModelError: nothing has run yet.
+        """
+        if not self.run.slots:
+            raise ModelError("Nothing has run yet; run the pipeline, then ask for MACs.")
+        return sum(
+            float(slot.counts[:, 2] @ table.site_macs + slot.calls * table.rest_macs) for slot, table in self._costs()
+        )
 
     def report(self) -> Report:
         """What was mapped and what ran in the last run (or so far)."""
         run = self.run
-        sizes = [run.site_bytes.get(index, 0) for index in range(len(run.sites))]
-        predicted = 0 if run.policy is None else plan(run.policy, run.chained).peak_bytes(sizes, max(1, len(run.slots)))
-        table = self._mac_table() if run.first_call is not None else None
+        sizes = [slot.site_bytes for slot in run.slots.values()]
+        predicted = plan(run.policy, run.chained).peak_bytes(np.array(sizes)) if run.policy and sizes else 0
         return Report(
             transformer=type(self.transformer).__name__,
             policy=repr(run.policy),
             sites=tuple(
                 SiteReport(site.name, site.block_class, str(run.streams.get(index, "not run yet")), *map(int, counts))
-                for index, (site, counts) in enumerate(zip(run.sites, run.counts, strict=False))
+                for index, (site, counts) in enumerate(zip(run.sites, run.counts, strict=True))
             ),
             steps=run.steps,
             calls=run.calls,
-            slots=tuple(sorted(run.slots)),
+            slots=tuple(run.slots),
             filled=run.filled,
-            macs=self.macs if table is not None else 0.0,
-            full_macs=run.calls * float(table.site_macs.sum() + table.rest_macs) if table is not None else 0.0,
+            macs=self.macs if run.slots else 0.0,
+            full_macs=sum(table.full(slot.calls) for slot, table in self._costs()),
             peak_cache_bytes=run.tally.peak_bytes,
             predicted_cache_bytes=predicted,
             seconds=run.seconds,
         )
 
-    def _mac_table(self) -> MacTable:
-        if self._macs is None:
-            if self.run.first_call is None:
-                raise ModelError("Nothing has run yet; run the pipeline, then ask for MACs.")
-            args, kwargs = self.run.first_call
-            self._macs = count_call(self.transformer, [site.name for site in self.run.sites], args, kwargs)
-        return self._macs
+    def _costs(self) -> Iterator[tuple[Slot, MacTable]]:
+        """What one call of each slot costs, all computed."""
+        sites = [site.name for site in self.run.sites]
+        for slot in self.run.slots.values():
+            if slot.macs is None:
+                slot.macs = count_call(self.transformer, sites, slot.args, slot.kwargs)
+            yield slot, slot.macs
 
     def _attach(self, module: nn.Module, hook: Any, name: str) -> None:
         self._attached.append(_Attached(module))

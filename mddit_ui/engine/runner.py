@@ -158,16 +158,18 @@ def _measure(loaded: LoadedModel, config: GenerationConfig) -> Measurement:
     counters = {kind: Counter(transformer, names) for kind, names in (("block", blocks), ("branch", branches)) if names}
     counted: dict[str, list[MacTable]] = {kind: [] for kind in counters}
 
+    sizes: list[tuple[int, ...]] = []  # of one residual of each block, for each call
+
     def count(*args: Any, **kwargs: Any) -> Any:
         for kind, counter in counters.items():
             table, output = counter.count(args, kwargs)
             counted[kind].append(table)
+        sizes.append(tuple(counters["block"].site_bytes.values()))
         return output
 
     evaluations = len(_dry_run(loaded, config.replace(steps=2, scheduler="default"), count))
     tables = {kind: _per_evaluation(tables, evaluations) for kind, tables in counted.items()}
-    calls = len(counted["block"]) / evaluations
-    residual_bytes = tuple(round(size * calls) for size in counters["block"].site_bytes.values())
+    residual_bytes = tuple(round(sum(of_calls) / evaluations) for of_calls in zip(*sizes, strict=True))
     return Measurement(tables["block"], residual_bytes, (), tables.get("branch"))
 
 

@@ -79,3 +79,9 @@ def test_full_depth_and_skips_store_nothing():
         assert not made.store.any()
         assert made.peak_residuals == 0
         assert made.peak_bytes(np.ones(policy.actions.shape[1])) == 0
+
+
+def test_contexts_of_different_sizes():
+    """Guidance in two calls, whose texts differ in length."""
+    made = plan(Policy.from_rows(["##", "=#", "=="]))
+    assert made.peak_bytes([[10, 20], [1, 2]]) == 33

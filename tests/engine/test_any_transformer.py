@@ -1,8 +1,6 @@
 """Every transformer class of diffusers that a few numbers can build follows a policy, exactly."""
 
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -10,9 +8,10 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
-from mddit_ui.core.policy import Action, Policy
+from mddit_ui.core.policy import Policy
 from mddit_ui.engine.hooks import apply_policy
 from mddit_ui.models.sites import find_sites
+from tests.engine.reference import by_hand
 from tests.engine.tiny_transformers import CASES, build, inputs
 from tests.engine.toy import random_policy, traces
 
@@ -53,45 +52,6 @@ def _as_tuple(model: nn.Module) -> dict[str, Any]:
     return {"return_dict": False} if "return_dict" in inspect.signature(type(model).forward).parameters else {}
 
 
-@contextmanager
-def by_hand(name: str, model: nn.Module, policy: Policy) -> Iterator[None]:
-    """Follow a policy the slow way: streams from the table of cases, every residual kept for ever."""
-    step = {"at": -1}
-    kept: dict[int, list[torch.Tensor | None]] = {}
-
-    def replaced(index: int, block: nn.Module, names: tuple[str, ...] | None) -> Any:
-        signature = inspect.signature(type(block).forward)
-
-        def forward(*args: Any, **kwargs: Any) -> Any:
-            given = signature.bind(block, *args, **kwargs).arguments
-            streams = [given[key] for key in names] if names else [list(given.values())[1]]
-            action = policy.actions[step["at"], index]
-            if action == Action.COMPUTE:
-                before = [tensor.clone() for tensor in streams]
-                output = type(block).forward(block, *args, **kwargs)
-                after = list(output) if names else [output]
-                pairs = zip(after, before, strict=True)
-                kept[index] = [None if new is None else new - old for new, old in pairs]
-                return output
-            if action == Action.CACHE:
-                pairs = zip(streams, kept[index], strict=True)
-                streams = [None if change is None else tensor + change for tensor, change in pairs]
-            return tuple(streams) if names else streams[0]
-
-        return forward
-
-    blocks = [(site.name, model.get_submodule(site.name)) for site in find_sites(model)]
-    for index, (path, block) in enumerate(blocks):
-        block.forward = replaced(index, block, CASES[name].streams.get(path.rsplit(".", 1)[0]))
-    counter = model.register_forward_pre_hook(lambda *_: step.update(at=step["at"] + 1))
-    try:
-        yield
-    finally:
-        counter.remove()
-        for _, block in blocks:
-            del block.forward
-
-
 @pytest.mark.filterwarnings("default")  # what diffusers' models warn about is not ours to test
 @pytest.mark.parametrize("name", EVERY_CLASS)
 def test_follows_a_policy_exactly(name: str) -> None:
@@ -112,7 +72,7 @@ def test_follows_a_policy_exactly(name: str) -> None:
             report = applied.report()
         assert report.filled == 0
         assert report.peak_cache_bytes == report.predicted_cache_bytes
-        with by_hand(name, model, policy):
+        with by_hand(model, policy, CASES[name].streams):
             slow = run(name, model)
         for ours, theirs in zip(fast, slow, strict=True):
             for one, two in zip(ours, theirs, strict=True):
