@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mddit_ui.metrics import negatives
+
 SHAPES = ("ball", "square", "triangle", "star", "heart", "ring")
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "white")
 SIZES = ("small", "large")
@@ -104,36 +106,7 @@ def hard_negatives(caption: str, count: int | None = None, rng: np.random.Genera
     All of them without `count`; else `count` of them drawn by `rng`, spread evenly over the kinds of attribute.
     One thing alone has 26. A place is only changed for a free one, so that every negative is a legal scene.
     """
-    groups = list(_changes(parse_caption(caption)).values())
-    if count is None:
-        return [scene.caption() for group in groups for scene in group]
-    rng = rng or np.random.default_rng(0)
-    for group in groups:
-        rng.shuffle(group)
-    drawn: list[str] = []
-    while len(drawn) < count:
-        left = [group for group in groups if group]
-        if not left:
-            raise ValueError(f"{caption!r} has only {len(drawn)} hard negatives, asked for {count}")
-        for index in rng.permutation(len(left))[: count - len(drawn)]:
-            drawn.append(left[index].pop().caption())
-    return drawn
-
-
-def _changes(scene: Scene) -> dict[str, list[Scene]]:
-    """Every scene one attribute away, by the kind of that attribute."""
-    taken = {thing.place for thing in scene.things}
-    found: dict[str, list[Scene]] = {name: [] for name in (*ATTRIBUTES, "ground")}
-    for index, thing in enumerate(scene.things):
-        for name, words in ATTRIBUTES.items():
-            refused = taken if name == "place" else {getattr(thing, name)}
-            for word in words:
-                if word not in refused:
-                    changed = replace(thing, **{name: word})
-                    things = (*scene.things[:index], changed, *scene.things[index + 1 :])
-                    found[name].append(replace(scene, things=things))
-    found["ground"] = [replace(scene, ground=ground) for ground in GROUNDS if ground != scene.ground]
-    return found
+    return negatives.hard_negatives({**ATTRIBUTES, "ground": GROUNDS}, caption, count, rng)
 
 
 def sample_scene(rng: np.random.Generator, fewest: int = 1, most: int = 3) -> Scene:

@@ -55,6 +55,7 @@ def make_transformer(config: DitConfig, donor: PixArtTransformer2DModel) -> DiTT
         num_attention_heads=shape.num_attention_heads,
         attention_head_dim=shape.attention_head_dim,
         in_channels=shape.in_channels,
+        out_channels=shape.in_channels,  # DiTPipeline reads it: twice as many would mean a learned variance
         num_layers=len(config.blocks),
         sample_size=shape.sample_size,
         patch_size=shape.patch_size,

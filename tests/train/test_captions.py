@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mddit_ui.core.errors import ConfigError
 from mddit_ui.train.captions import (
     COLOURS,
     GROUNDS,
@@ -101,7 +102,7 @@ def test_drawn_hard_negatives_are_of_every_kind():
 
 
 def test_asking_for_more_hard_negatives_than_there_are_fails():
-    with pytest.raises(ValueError, match="26"):
+    with pytest.raises(ConfigError, match="26"):
         hard_negatives("a large red heart at the top left on a teal background", 27)
 
 
