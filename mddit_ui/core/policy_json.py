@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
@@ -13,6 +13,8 @@ from mddit_ui.core.policy import MAX_NAME, MAX_SITES, MAX_STEPS, Policy, actions
 
 FORMAT = "mddit-policy/1"
 MAX_BYTES = 256_000
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class _PolicyFile(BaseModel):
@@ -66,20 +68,12 @@ def loads(text: str | bytes) -> Policy:
     raw = text.encode(errors="surrogatepass") if isinstance(text, str) else text
     if len(raw) > MAX_BYTES:
         raise PolicyError(f"The file has {len(raw):,} bytes; a policy file has at most {MAX_BYTES:,}.")
-    try:
-        content = json.loads(raw, object_pairs_hook=_without_repeated_keys, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise PolicyError(f"This is not a policy file: {_one_line(error)}.") from None
+    content = parse(raw)
     if not isinstance(content, dict):
         raise PolicyError(f"Expected a JSON object, got {type(content).__name__}.")
     if content.get("format") != FORMAT:
         raise PolicyError(f"Expected format {FORMAT!r}, got {_short(content.get('format'))}.")
-    try:
-        file = _PolicyFile.model_validate(content)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise PolicyError(f"In the policy file, {_short(where)}: {first['msg']}.") from None
+    file = validated(_PolicyFile, content)
     try:
         json.dumps(file.notes, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -93,6 +87,24 @@ def loads(text: str | bytes) -> Policy:
         name=file.name,
         notes=file.notes,
     )
+
+
+def parse(raw: bytes) -> Any:
+    """The JSON value of a policy's file. Raises PolicyError: not JSON, NaN or Infinity, a key that is there twice."""
+    try:
+        return json.loads(raw, object_pairs_hook=_without_repeated_keys, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise PolicyError(f"This is not a policy file: {_one_line(error)}.") from None
+
+
+def validated(kind: type[Model], content: Any) -> Model:
+    """The content of a file, checked. Raises PolicyError: which entry is wrong, and how."""
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise PolicyError(f"In the policy file, {_short(where)}: {first['msg']}.") from None
 
 
 def load(path: Path) -> Policy:
