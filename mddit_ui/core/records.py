@@ -51,6 +51,13 @@ class Record(BaseModel):
         return self.model_validate({**dict(self), **changes})
 
 
+class ClassLabel(Record):
+    """One class of a class-conditional model: a short name, and the caption by which a CLIP judges its pictures."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    caption: Annotated[str, StringConstraints(max_length=2000)] = ""
+
+
 class ModelSpec(Record):
     """What the registry knows of a model before it is loaded.
 
@@ -72,6 +79,37 @@ class ModelSpec(Record):
     clip: str = ""  # id of the CLIP that judges it: a folder in assets/models, or "backbone:pretrained" of open_clip
     call: dict[str, bool | int | float | str] = {}
     grammar: dict[str, Any] | None = None  # words and template of a model that knows a closed language only
+    classes: Annotated[tuple[Annotated[ClassLabel, Field(strict=False)], ...], Field(strict=False)] = ()
+
+    def class_of(self, text: str) -> int:
+        """The class that a prompt means: its number, its name or its caption.
+
+        Raises:
+            ConfigError: none of them.
+        """
+        plain = text.strip()
+        if plain.isdecimal() and len(plain) < 7:
+            return int(plain)
+        for number, label in enumerate(self.classes):
+            if plain.lower() in (label.name.lower(), label.caption.lower()):
+                return number
+        known = ", ".join(label.name for label in self.classes[:3])
+        raise ConfigError(
+            f"{self.id} draws classes; expected the number of one{f' or its name ({known}, ...)' if known else ''}, "
+            f"got {plain[:80]!r}."
+        )
+
+    def numbers(self, config: "GenerationConfig") -> tuple[int, ...]:
+        """The class of each image of a request; prompts are read by ``class_of``."""
+        return config.classes or tuple(self.class_of(prompt) for prompt in config.prompts)
+
+    def captions(self, config: "GenerationConfig") -> tuple[str, ...]:
+        """What each picture of a request should show, in words; () where that is not known."""
+        if self.conditioning == "prompt":
+            return config.prompts
+        numbers = self.numbers(config)
+        found = tuple(self.classes[number].caption for number in numbers if number < len(self.classes))
+        return found if len(found) == len(numbers) and all(found) else ()
 
 
 class GenerationConfig(Record):
@@ -148,7 +186,10 @@ class Score(Record):
 
 
 class RunRecord(Record):
-    """One finished generation as the store keeps it; images lie beside it under ``id``."""
+    """One finished generation as the store keeps it; images lie beside it under ``id``.
+
+    ``reference`` is the id of the run that it was compared with, if any.
+    """
 
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     created: float  # seconds since 1970, for display only
@@ -160,6 +201,7 @@ class RunRecord(Record):
     macs: float
     full_macs: float
     peak_cache_bytes: int
+    reference: Annotated[str, Field(pattern=r"^([0-9a-f]{32})?$")] = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -98,15 +98,14 @@ def call_arguments(loaded: LoadedModel, config: GenerationConfig) -> dict[str, A
     """The keyword arguments of ``pipe(...)`` for a config: what this pipeline's signature takes.
 
     Raises:
-        ConfigError: prompts for a class-conditional model, or classes for one that takes prompts.
+        ConfigError: classes for a model that takes prompts, or a class that the model does not have.
     """
     pipe = loaded.pipe
     special = adapter(pipe)
     accepted = set(inspect.signature(type(pipe).__call__).parameters)
     takes_classes = "class_labels" in accepted
-    if takes_classes != bool(config.classes):
-        wanted = "classes (numbers)" if takes_classes else "prompts"
-        raise ConfigError(f"{loaded.spec.id} takes {wanted}; the request gives the other.")
+    if config.classes and not takes_classes:
+        raise ConfigError(f"{loaded.spec.id} takes prompts; the request gives classes.")
     arguments = {
         "num_inference_steps": config.steps,
         "guidance_scale": config.guidance_scale,
@@ -119,8 +118,7 @@ def call_arguments(loaded: LoadedModel, config: GenerationConfig) -> dict[str, A
     }
     arguments = {name: value for name, value in arguments.items() if name in accepted}
     if takes_classes:
-        _check_classes(loaded, config)
-        return {**arguments, "class_labels": list(config.classes)}
+        return {**arguments, "class_labels": _classes(loaded, config)}
     if special.encoded:
         return {**arguments, "prompt": None, "negative_prompt": None, **_embeddings(loaded, config, special)}
     return {**arguments, "prompt": list(config.prompts)}
@@ -147,8 +145,10 @@ def _for_encoder(loaded: LoadedModel) -> dict[str, Any]:
     return {name: value for name, value in loaded.spec.call.items() if name in accepted}
 
 
-def _check_classes(loaded: LoadedModel, config: GenerationConfig) -> None:
+def _classes(loaded: LoadedModel, config: GenerationConfig) -> list[int]:
+    numbers = loaded.spec.numbers(config)
     config_of_model: Any = loaded.transformer.config
-    count = config_of_model.get("num_embeds_ada_norm")
-    if count is not None and max(config.classes) >= count:
-        raise ConfigError(f"{loaded.spec.id} knows the classes 0 to {count - 1}; got {max(config.classes)}.")
+    count = len(loaded.spec.classes) or config_of_model.get("num_embeds_ada_norm")
+    if count is not None and max(numbers) >= count:
+        raise ConfigError(f"{loaded.spec.id} knows the classes 0 to {count - 1}; got {max(numbers)}.")
+    return list(numbers)

@@ -8,6 +8,7 @@ import numpy as np
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, RunResult, Score
 from mddit_ui.engine.acting import StepEvent
+from mddit_ui.engine.memo import Memo
 from mddit_ui.engine.runner import generate as run
 from mddit_ui.metrics.clip import ClipScorer
 from mddit_ui.metrics.fidelity import latent_error, psnr, ssim
@@ -24,18 +25,20 @@ def generate(
     *,
     on_step: Callable[[StepEvent], None] | None = None,
     previews: bool = False,
+    memo: Memo | None = None,
 ) -> RunResult:
     """Pictures of a config under a policy (``None``: full depth); ``on_step`` may raise ``Cancelled``."""
-    return run(load(model_id), policy, config, on_step=on_step, previews=previews)
+    return run(load(model_id), policy, config, on_step=on_step, previews=previews, memo=memo)
 
 
 def score(model_id: str, result: RunResult, config: GenerationConfig, *, reference: RunResult | None = None) -> Score:
     """How good the pictures of a run are; against ``reference`` (full depth, same seeds) if it is given."""
-    clip = get_model(model_id).clip
+    spec = get_model(model_id)
+    captions = spec.captions(config)
     values: dict[str, Any] = {}
-    if clip and config.prompts:
-        scorer = ClipScorer.load(clip)
-        scores = scorer.score(result.images, config.prompts)
+    if spec.clip and captions:
+        scorer = ClipScorer.load(spec.clip)
+        scores = scorer.score(result.images, captions)
         values = {
             "clip_score": float(scores.mean()),
             "clip_backbone": scorer.backbone,

@@ -154,3 +154,17 @@ def run_record() -> RunRecord:
         full_macs=2.0,
         peak_cache_bytes=0,
     )
+
+
+def test_a_prompt_of_a_class_model_is_a_number_a_name_or_a_caption():
+    labels = ({"name": "red heart", "caption": "a red heart on a gray background"}, {"name": "blue ring"})
+    spec = ModelSpec.from_dict({"id": "m", "source": "m", "conditioning": "class", "classes": list(labels)})
+    assert ModelSpec.from_dict(spec.to_dict()) == spec
+    request = GenerationConfig(prompts=("1", " Red heart ", "a red heart on a gray background"))
+    assert spec.numbers(request) == (1, 0, 0)
+    assert spec.captions(request) == ()  # one of them has no caption
+    assert spec.captions(GenerationConfig(classes=(0, 0))) == (labels[0]["caption"],) * 2
+    assert spec.captions(GenerationConfig(classes=(2,))) == ()
+    assert ModelSpec(id="m", source="m").captions(request) == request.prompts
+    with pytest.raises(ConfigError, match=r"red heart, blue ring, \.\.\.\), got 'green star'"):
+        spec.class_of("green star")

@@ -175,7 +175,7 @@ def test_what_is_not_finite_is_said(pixart):
 def test_requests_that_do_not_fit(pixart, dit):
     with pytest.raises(ConfigError, match="takes prompts"):
         generate(pixart, None, CLASSES)
-    with pytest.raises(ConfigError, match="takes classes"):
+    with pytest.raises(ConfigError, match="draws classes"):
         generate(dit, None, CONFIG)
     with pytest.raises(ConfigError, match="classes 0 to 999; got 1000"):
         generate(dit, None, CLASSES.replace(classes=(1, 1000)))
