@@ -3,7 +3,18 @@
 from mddit_ui.engine.acting import StepEvent
 from mddit_ui.engine.hooks import AppliedPolicy, apply_policy
 from mddit_ui.engine.probe import probe
+from mddit_ui.engine.record import record
 from mddit_ui.engine.report import Report
 from mddit_ui.engine.runner import generate, measure, measure_macs
 
-__all__ = ["AppliedPolicy", "Report", "StepEvent", "apply_policy", "generate", "measure", "measure_macs", "probe"]
+__all__ = [
+    "AppliedPolicy",
+    "Report",
+    "StepEvent",
+    "apply_policy",
+    "generate",
+    "measure",
+    "measure_macs",
+    "probe",
+    "record",
+]

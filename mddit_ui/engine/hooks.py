@@ -19,7 +19,7 @@ from mddit_ui.engine.branches import BranchHook
 from mddit_ui.engine.macs import count_call
 from mddit_ui.engine.report import Report, SiteReport
 from mddit_ui.engine.steps import StepClock
-from mddit_ui.models.sites import Site, find_sites
+from mddit_ui.models.sites import Granularity, Site, find_sites
 
 HOOK = "mddit"
 ROOT_HOOK = "mddit_root"
@@ -55,15 +55,17 @@ def attach(
     policy: Policy | None,
     observe: Callable[[Call], None] | None = None,
     site_hook: Callable[[Run, int], Hook] | None = None,
+    granularity: Granularity = "block",
 ) -> "AppliedPolicy":
     """``apply_policy`` for a caller that wants to see every call of the transformer, or to act on sites by itself.
 
     Args:
         observe: called after every call of the transformer.
-        site_hook: makes the hook of a column from the shared run and its index; all blocks, when there is no policy.
+        site_hook: makes the hook of a column from the shared run and its index; all sites of the granularity, when
+            there is no policy.
     """
     transformer, scheduler = _transformer(target)
-    sites = _columns(transformer, policy) if policy else find_sites(transformer) if site_hook else ()
+    sites = _columns(transformer, policy) if policy else find_sites(transformer, granularity) if site_hook else ()
     _check_free(transformer)
     clock = StepClock(policy.steps if policy else None, scheduler)
     run = Run(policy, sites, clock)
