@@ -62,7 +62,7 @@ def lines(
     evaluate, judge = make_evaluator(model, config), make_evaluator(model, _request(model, steps, others, 10_000))
 
     def judged(name: str, policy: Policy, count: int = 0) -> Line:
-        return Line(name, count, space.table.budget(policy.actions), judge([policy])[0])
+        return Line(name, count, space.table.budget(policy.actions), judge.score(policy))
 
     made = [Line("full depth", 0, 1.0, judge.reference_score)]
     made += [judged(policy.name, policy) for policy in baselines(space)]

@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,11 @@ class Policy:
             raise PolicyError(f"The name has {len(self.name)} characters; at most {MAX_NAME} fit.")
         for text in (self.name, self.model, *self.sites):
             _check_text(text)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies, and what another process is sent, are made anew from the fields, and so are checked and read-only."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return partial(Policy, **values | {"notes": dict(self.notes)}), ()
 
     @classmethod
     def full(cls, steps: int, sites: int | Sequence[str], **more: Any) -> "Policy":

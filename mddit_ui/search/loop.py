@@ -3,13 +3,13 @@
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Protocol
 
 import numpy as np
 
-from mddit_ui.core.errors import NotFiniteError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import Score
 from mddit_ui.search.encoding import Encoding
@@ -21,14 +21,21 @@ BLIND_GENERATIONS = 3  # generations without a finite value
 
 
 class Evaluator(Protocol):
-    """Scores policies, all on the same prompts and seeds."""
+    """Scores policies, all on the same prompts and seeds.
 
-    def __call__(self, policies: Sequence[Policy]) -> list[Score]: ...
+    Takes the next policy when it has room for it, and gives each one back with its score as soon as that is known, in
+    any order. The score of pictures that are not finite is ``Score()``.
+    """
+
+    def __call__(self, policies: Iterable[Policy]) -> Iterator[tuple[Policy, Score]]: ...
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """One evaluated policy; ``objective`` is NaN when its pictures were not finite."""
+    """One evaluated policy; ``objective`` is NaN when its pictures were not finite.
+
+    ``number`` counts in the order of asking; ``seconds`` passed since the evaluation before it was known.
+    """
 
     number: int
     generation: int
@@ -71,39 +78,34 @@ def search(
     Args:
         known: what was evaluated before. No policy is evaluated twice, so a task that is run again with its own
             evaluations asks, is told what it was told then, and goes on exactly where it was.
-        on_evaluation: called for each new evaluation, before the next one starts.
+        on_evaluation: called for each new evaluation, as soon as it is known.
         on_generation: called with the number of a generation and a hash of what was asked for, before it is told.
-        go_on: asked before each evaluation; False ends the search there and returns an empty reason.
+        go_on: asked before each evaluation; False ends the search there, when those that have begun are known, and
+            returns an empty reason.
     """
     memory = {evaluation.policy.digest: evaluation for evaluation in known}
 
-    def evaluated(policy: Policy, generation: int) -> Evaluation:
-        if policy.digest not in memory:
-            if len(memory) >= task.evaluations:
-                raise _Stopped("All evaluations are done.")
-            if not go_on():
-                raise _Stopped("")
-            began = time.perf_counter()
-            score = _score(task.evaluate, policy)
-            seconds = time.perf_counter() - began
-            new = Evaluation(len(memory) + 1, generation, policy, score, task.objective(score), seconds)
-            on_evaluation(new)
-            memory[policy.digest] = new
-        return memory[policy.digest]
+    def evaluated(policies: Sequence[Policy], generation: int) -> list[Evaluation]:
+        new = {policy.digest: policy for policy in policies if policy.digest not in memory}
+        used = {evaluation.number for evaluation in memory.values()}
+        free = (number for number in range(1, task.evaluations + 1) if number not in used)
+        numbers = dict(zip(new, free, strict=False))
+        wanted = takewhile(lambda _: go_on(), (new[digest] for digest in numbers))
+        began = time.perf_counter()
+        for policy, score in task.evaluate(wanted):
+            began, seconds = time.perf_counter(), time.perf_counter() - began
+            digest = policy.digest
+            memory[digest] = Evaluation(numbers[digest], generation, policy, score, task.objective(score), seconds)
+            on_evaluation(memory[digest])
+        if not memory.keys() >= new.keys():
+            raise _Stopped("All evaluations are done." if len(memory) >= task.evaluations else "")
+        return [memory[policy.digest] for policy in policies]
 
     try:
-        starts = [evaluated(policy, 0) for policy in task.starts]
+        starts = evaluated(task.starts, 0)
         return _generations(task, evaluated, on_generation, starts)
     except _Stopped as stopped:
         return stopped.reason
-
-
-def _score(evaluate: Evaluator, policy: Policy) -> Score:
-    try:
-        (score,) = evaluate([policy])
-    except NotFiniteError:
-        return Score()
-    return score
 
 
 class _Stopped(Exception):
@@ -113,7 +115,7 @@ class _Stopped(Exception):
 
 def _generations(
     task: Task,
-    evaluated: Callable[[Policy, int], Evaluation],
+    evaluated: Callable[[Sequence[Policy], int], list[Evaluation]],
     on_generation: Callable[[int, str], None],
     starts: Sequence[Evaluation],
 ) -> str:
@@ -126,7 +128,7 @@ def _generations(
         generation += 1
         vectors = optimizer.ask()
         policies = [encoding.decode(vector) for vector in vectors]
-        population = [evaluated(policy, generation) for policy in policies]
+        population = evaluated(policies, generation)
         on_generation(generation, fingerprint(vectors, policies))
         values = [-each.objective for each in population]  # lower is better
         worst = max([worst, *filter(math.isfinite, values)])

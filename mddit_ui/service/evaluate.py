@@ -1,13 +1,16 @@
 """Score policies: one on many prompts, or many on a few prompts for a search."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache, partial
 
 import numpy as np
 
+from mddit_ui.core.errors import NotFiniteError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, RunResult, Score
 from mddit_ui.service.generate import generate, score
+from mddit_ui.service.pool import Pool
 
 BATCH = 16  # images in the model at one time
 
@@ -48,19 +51,47 @@ class Evaluator:
         self.reference = _generate(model_id, None, config)
         self.reference_score = score(model_id, self.reference, config, reference=self.reference)
 
-    def __call__(self, policies: Sequence[Policy]) -> list[Score]:
-        return [
-            score(self.model_id, _generate(self.model_id, policy, self.config), self.config, reference=self.reference)
-            for policy in policies
-        ]
+    def __call__(self, policies: Iterable[Policy]) -> Iterator[tuple[Policy, Score]]:
+        """Each policy with its score; ``Score()`` where its pictures are not finite."""
+        for policy in policies:
+            yield policy, self.score(policy)
+
+    def score(self, policy: Policy) -> Score:
+        try:
+            result = _generate(self.model_id, policy, self.config)
+        except NotFiniteError:
+            return Score()
+        return score(self.model_id, result, self.config, reference=self.reference)
 
 
+@lru_cache(maxsize=2)
 def make_evaluator(model_id: str, config: GenerationConfig) -> Evaluator:
-    """An evaluator of a search: a callable from policies to their scores.
-
-    ``reference_score`` is that of full depth; it is made here, and so are the text embeddings.
-    """
+    """The evaluator of a model and a request, made once a process: full depth and the text embeddings are made here."""
     return Evaluator(model_id, config)
+
+
+class PooledEvaluator:
+    """As ``Evaluator``, bit for bit, in the processes of a pool."""
+
+    def __init__(self, pool: Pool, model_id: str, config: GenerationConfig) -> None:
+        self.pool = pool
+        self.request = (model_id, config)
+
+    @property
+    def reference_score(self) -> Score:
+        ((_, found),) = self.pool.map(_reference, [self.request])
+        return found
+
+    def __call__(self, policies: Iterable[Policy]) -> Iterator[tuple[Policy, Score]]:
+        return self.pool.map(partial(_scored, *self.request), policies)
+
+
+def _reference(request: tuple[str, GenerationConfig]) -> Score:
+    return make_evaluator(*request).reference_score
+
+
+def _scored(model_id: str, config: GenerationConfig, policy: Policy) -> Score:
+    return make_evaluator(model_id, config).score(policy)
 
 
 def _generate(

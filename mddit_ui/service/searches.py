@@ -111,10 +111,8 @@ def _has_process(row: SearchRow) -> bool:
 
 
 def _spawn(search: str, command: Sequence[str]) -> None:
-    """One BLAS thread for the optimiser, whose path depends on it; torch has ``MDDIT_THREADS``, else all cores."""
+    """One BLAS thread for the optimiser, whose path depends on it; the processes of its pool have their own number."""
     environment = {**os.environ, "MDDIT_DATA": str(data_dir().resolve()), "OPENBLAS_NUM_THREADS": "1"}
-    if threads := os.environ.get("MDDIT_THREADS"):
-        environment["OMP_NUM_THREADS"] = threads
     log = _log_path(search)
     log.parent.mkdir(exist_ok=True)
     with open(log, "ab") as output:

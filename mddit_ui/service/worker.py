@@ -6,8 +6,10 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 
 from mddit_ui.core.errors import Cancelled, MdditError, SearchError
 from mddit_ui.core.policy import Policy
@@ -17,6 +19,7 @@ from mddit_ui.search.loop import Evaluation, Evaluator, search
 from mddit_ui.search.portfolio import baselines
 from mddit_ui.search.recipe import FINALISTS, make_task
 from mddit_ui.search.space import Space, locked_from_rows
+from mddit_ui.service.pool import Pool, cores, processes_for
 from mddit_ui.service.processes import alive, started
 from mddit_ui.store import searches as store
 from mddit_ui.store.db import Database, open_db
@@ -48,7 +51,7 @@ class Prepared:
 class Model:
     """The two doors to the model, so that the same worker runs a toy: space and evaluators, and the calibration."""
 
-    prepare: Callable[[SearchConfig, tuple[str, ...] | None], Prepared]
+    prepare: Callable[[SearchConfig, tuple[str, ...] | None], AbstractContextManager[Prepared]]
     calibrate: Callable[[SearchConfig], Calibration | None]
 
 
@@ -80,6 +83,14 @@ class _Shift:
         if time.monotonic() - self.backed_up > BACKUP_SECONDS:
             self.db.backup()
             self.backed_up = time.monotonic()
+
+    def goes_on(self) -> bool:
+        """As ``check``, for those who first have to finish what they have begun; ``check`` tells them why."""
+        try:
+            self.check()
+        except _Ended:
+            return False
+        return True
 
     def terminate(self, *_: object) -> None:
         self.terminated = True
@@ -116,7 +127,12 @@ def _work(shift: _Shift, model: Model) -> tuple[State, str]:
     shift.check()
     if not store.set_state(db, row.id, "running", only_if=("queued", "running")):
         raise _Ended(row.state, row.error)
-    prepared = model.prepare(row.config, row.locked)
+    with model.prepare(row.config, row.locked) as prepared:
+        return _searched(shift, model, row, prepared)
+
+
+def _searched(shift: _Shift, model: Model, row: SearchRow, prepared: Prepared) -> tuple[State, str]:
+    db = shift.db
     shift.check()
     _measure_baselines(shift, prepared, row)
 
@@ -130,17 +146,14 @@ def _work(shift: _Shift, model: Model) -> tuple[State, str]:
         known.append(evaluation)
         store.add_evaluation(db, row.id, _evaluation_row(evaluation, prepared.space))
 
-    def go_on() -> bool:
-        shift.check()
-        return True
-
     reason = search(
         task,
         known=tuple(known),
         on_evaluation=keep,
         on_generation=lambda generation, population: store.end_generation(db, row.id, generation, population),
-        go_on=go_on,
+        go_on=shift.goes_on,
     )
+    shift.check()
     if all(each.objective != each.objective for each in known):
         return "failed", reason
     _judge_again(shift, prepared, row, known, task.objective)
@@ -151,12 +164,11 @@ def _measure_baselines(shift: _Shift, prepared: Prepared, row: SearchRow) -> Non
     """Full depth and the well-known schedules, each kept as soon as it is known."""
     measured = {name: (row.baseline_budgets[name], score) for name, score in row.baselines.items()}
     store.set_reference(shift.db, row.id, prepared.reference, measured)
-    for policy in baselines(prepared.space):
-        if policy.name not in measured:
-            shift.check()
-            (score,) = prepared.evaluate([policy])
-            measured[policy.name] = (prepared.space.table.budget(policy.actions), score)
-            store.set_reference(shift.db, row.id, prepared.reference, measured)
+    missing = [policy for policy in baselines(prepared.space) if policy.name not in measured]
+    for policy, score in prepared.evaluate(takewhile(lambda _: shift.goes_on(), missing)):
+        measured[policy.name] = (prepared.space.table.budget(policy.actions), score)
+        store.set_reference(shift.db, row.id, prepared.reference, measured)
+    shift.check()
 
 
 def _judge_again(
@@ -170,22 +182,19 @@ def _judge_again(
     finite = [each for each in known if each.objective == each.objective]
     finalists = sorted(finite, key=lambda each: -each.objective)[:FINALISTS]
     evaluate, full = prepared.fresh()
-    scores: dict[int, Score] = {}
-    for each in finalists:
-        shift.check()
-        (scores[each.number],) = evaluate([each.policy])
-    rivals: dict[str, Score] = {}
-    for policy in baselines(prepared.space)[:1]:
-        shift.check()
-        (rivals[policy.name],) = evaluate([policy])
+    rivals = baselines(prepared.space)[:1]
+    policies = [each.policy for each in finalists] + rivals
+    scores = dict(evaluate(takewhile(lambda _: shift.goes_on(), policies)))
+    shift.check()
 
     def together(each: Evaluation) -> float:
-        again = objective(scores[each.number])
+        again = objective(scores[each.policy])
         return each.objective + again if again == again else -float("inf")
 
     ranked = sorted(finalists, key=lambda each: -together(each))
-    named = {str(each.number): scores[each.number] for each in ranked}
-    store.set_finalists(shift.db, row.id, {**named, **rivals, "full": full})
+    named = {str(each.number): scores[each.policy] for each in ranked}
+    named |= {policy.name: scores[policy] for policy in rivals}
+    store.set_finalists(shift.db, row.id, {**named, "full": full})
 
 
 def _evaluation_row(evaluation: Evaluation, space: Space) -> EvaluationRow:
@@ -223,9 +232,13 @@ def _generation_config(config: SearchConfig, shift_seeds: int = 0) -> Generation
     )
 
 
-def _prepare(config: SearchConfig, locked: tuple[str, ...] | None) -> Prepared:
-    from mddit_ui.service import catalog, evaluate
+@contextmanager
+def _prepare(config: SearchConfig, locked: tuple[str, ...] | None) -> Iterator[Prepared]:
+    from mddit_ui.service import catalog
+    from mddit_ui.service.evaluate import PooledEvaluator
 
+    request = _generation_config(config)
+    processes = processes_for(catalog.get_model(config.model))
     view = catalog.describe(config.model, config.steps, config.scheduler)
     space = Space(
         view.mac_table,
@@ -235,13 +248,14 @@ def _prepare(config: SearchConfig, locked: tuple[str, ...] | None) -> Prepared:
         model=config.model,
         locked=None if locked is None else locked_from_rows(locked),
     )
-    evaluator = evaluate.make_evaluator(config.model, _generation_config(config))
+    with Pool(processes, threads=max(cores() // processes, 1)) as pool:
 
-    def fresh() -> tuple[Evaluator, Score]:
-        again = evaluate.make_evaluator(config.model, _generation_config(config, FRESH_SEEDS))
-        return again, again.reference_score
+        def evaluator(request: GenerationConfig) -> tuple[Evaluator, Score]:
+            evaluate = PooledEvaluator(pool, config.model, request)
+            return evaluate, evaluate.reference_score
 
-    return Prepared(space, evaluator, evaluator.reference_score, fresh)
+        evaluate, reference = evaluator(request)
+        yield Prepared(space, evaluate, reference, lambda: evaluator(_generation_config(config, FRESH_SEEDS)))
 
 
 def _calibrate(config: SearchConfig) -> Calibration:

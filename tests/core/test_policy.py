@@ -1,5 +1,7 @@
 """Policies are legal by construction, immutable, and compared by their cells."""
 
+import copy
+import pickle
 import subprocess
 import sys
 
@@ -9,6 +11,7 @@ from hypothesis import given
 
 from mddit_ui.core.errors import PolicyError
 from mddit_ui.core.policy import MAX_NAME, Action, Policy, ages, repair
+from mddit_ui.core.policy_json import to_dict
 from tests.core.strategies import policies, tables
 
 
@@ -128,6 +131,14 @@ def test_a_policy_shares_no_memory_and_cannot_be_changed(policy: Policy):
         other.name = "changed"
     with pytest.raises(TypeError):
         other.notes["changed"] = True
+
+
+@given(policies())
+def test_a_policy_can_be_sent_to_another_process(policy: Policy):
+    there = pickle.loads(pickle.dumps(policy))
+    assert to_dict(there) == to_dict(policy)
+    assert not there.actions.flags.writeable
+    assert copy.deepcopy(policy) == policy
 
 
 def test_cells_alone_are_the_identity():

@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from mddit_ui.core.records import GenerationConfig, SearchConfig
 from mddit_ui.metrics.fidelity import psnr
 from mddit_ui.service import catalog, searches
 from mddit_ui.service.generate import generate, score
+from mddit_ui.service.pool import Pool, cores
 from mddit_ui.store.db import open_db
 
 MODEL = os.environ.get("MDDIT_SEARCH_MODEL", "scenes-pixart")
@@ -43,14 +45,24 @@ def unseen():
 def judged(policies):
     """name -> {"clip": (n,), "psnr": (n,)} over the unseen prompts."""
     found = {name: {"clip": [], "psnr": []} for name in ["full", *policies]}
-    for config in unseen():
-        reference = generate(MODEL, None, config)
-        found["full"]["clip"] += score(MODEL, reference, config).clip_scores
-        for name, policy in policies.items():
-            result = generate(MODEL, policy, config)
-            found[name]["clip"] += score(MODEL, result, config).clip_scores
-            found[name]["psnr"] += psnr(result.images, reference.images).tolist()
+    with Pool(cores()) as pool:
+        batches = dict(pool.map(partial(scores, policies), unseen()))
+    for batch in batches.values():
+        for name, each in batch.items():
+            for what, values in each.items():
+                found[name][what] += values
     return {name: {what: np.array(values) for what, values in each.items()} for name, each in found.items()}
+
+
+def scores(policies, config):
+    """name -> {"clip": [...], "psnr": [...]} of one batch."""
+    reference = generate(MODEL, None, config)
+    found = {"full": {"clip": score(MODEL, reference, config).clip_scores}}
+    for name, policy in policies.items():
+        result = generate(MODEL, policy, config)
+        clip = score(MODEL, result, config).clip_scores
+        found[name] = {"clip": clip, "psnr": psnr(result.images, reference.images).tolist()}
+    return found
 
 
 def seconds_of_children():

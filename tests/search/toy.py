@@ -1,6 +1,6 @@
 """A toy denoiser of residual blocks: a real Evaluator, in numpy, of milliseconds, that caches and skips for real."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -67,8 +67,9 @@ class ToyEvaluator:
         self.reference = model.run(None, seed)
         self.calls: list[str] = []
 
-    def __call__(self, policies: Sequence[Policy]) -> list[Score]:
-        return [self.score(policy) for policy in policies]
+    def __call__(self, policies: Iterable[Policy]) -> Iterator[tuple[Policy, Score]]:
+        for policy in policies:
+            yield policy, self.score(policy)
 
     def score(self, policy: Policy) -> Score:
         self.calls.append(policy.digest)

@@ -50,13 +50,13 @@ def test_score_of_a_run(tiny_pixart: str):
 def test_the_evaluator_of_a_search(tiny_pixart: str):
     evaluator = make_evaluator(tiny_pixart, CONFIG)
     assert evaluator.reference_score.latent_error == 0
-    scores = evaluator([EVERY_SECOND, Policy.full(4, 4), EVERY_SECOND])
+    scores = [found for _, found in evaluator([EVERY_SECOND, Policy.full(4, 4), EVERY_SECOND])]
     assert scores[0] == scores[2]
     assert scores[1] == evaluator.reference_score
     full = generate(tiny_pixart, None, CONFIG)
     assert scores[0] == score(tiny_pixart, generate(tiny_pixart, EVERY_SECOND, CONFIG), CONFIG, reference=full)
     with pytest.raises(PolicyError, match="5 steps"):
-        evaluator([Policy.full(5, 4)])
+        list(evaluator([Policy.full(5, 4)]))
 
 
 def test_evaluate_in_batches_with_progress(tiny_pixart: str, monkeypatch: pytest.MonkeyPatch):

@@ -25,7 +25,6 @@ from tests.service.toy_worker import COMMAND
 @pytest.fixture(autouse=True)
 def data(tmp_path, monkeypatch):
     monkeypatch.setenv("MDDIT_DATA", str(tmp_path))
-    monkeypatch.setenv("MDDIT_THREADS", "1")
     yield tmp_path
     for row in searches.recent():
         if row.worker_pid and alive(row.worker_pid, row.worker_started):

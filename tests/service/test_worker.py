@@ -20,8 +20,7 @@ from tests.tiny import PROMPTS
 
 
 @pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    monkeypatch.setenv("MDDIT_THREADS", "1")
+def no_worker_is_left():
     yield
     for row in searches.recent():
         if row.worker_pid and alive(row.worker_pid, row.worker_started):

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from contextlib import contextmanager
 
 from mddit_ui.core.policy import Policy
 from mddit_ui.search.space import Space, locked_from_rows
@@ -22,6 +23,7 @@ class SlowEvaluator(ToyEvaluator):
         return super().score(policy)
 
 
+@contextmanager
 def prepare(config, locked):
     if config.model == "broken":
         raise RuntimeError("the toy is broken")
@@ -34,7 +36,7 @@ def prepare(config, locked):
         other = ToyEvaluator(toy, seed=7)
         return other, other.score(FULL)
 
-    return Prepared(space, evaluate, ToyEvaluator(toy).score(FULL), fresh)
+    yield Prepared(space, evaluate, ToyEvaluator(toy).score(FULL), fresh)
 
 
 TOY = Model(prepare, lambda config: ToyModel().calibration())

@@ -1,0 +1,108 @@
+"""Processes side by side that score policies: each holds the model once, and one thread for each core it may use."""
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from multiprocessing.connection import wait as wait_for
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from mddit_ui.core.errors import ConfigError, SearchError
+from mddit_ui.core.records import ModelSpec
+
+MOST_DEATHS = 2  # processes that may die one after the other without giving a result
+LARGE_BYTES = 1_000_000_000  # weights of which one copy is enough
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Pool:
+    """``processes`` processes that end with their parent, also when it is killed; ``threads``: of each."""
+
+    def __init__(self, processes: int, threads: int = 1) -> None:
+        self.processes, self.threads = processes, threads
+        self._executor = self._new()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._executor.shutdown(cancel_futures=True)
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
+        """Give (item, ``function(item)``) as each is known. An item is taken only when a process is free for it.
+
+        What a process was at when it died is done again by another one.
+
+        Raises:
+            SearchError: they die again and again.
+        """
+        items, deaths = iter(items), 0
+        running: dict[Future[Result], Item] = {}
+        try:
+            while True:
+                for item in islice(items, self.processes - len(running)):
+                    running[self._executor.submit(function, item)] = item
+                if not running:
+                    return
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in [future for future in running if future in done]:
+                    try:
+                        result = future.result()
+                    except BrokenProcessPool:
+                        deaths += 1
+                        self._begin_again(deaths)
+                        running = {self._executor.submit(function, item): item for item in running.values()}
+                        break
+                    deaths = 0
+                    yield running.pop(future), result
+        finally:
+            for future in running:
+                future.cancel()
+
+    def _new(self) -> ProcessPoolExecutor:
+        # Not forked: the threads of torch don't survive that.
+        return ProcessPoolExecutor(
+            self.processes, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(self.threads,)
+        )
+
+    def _begin_again(self, deaths: int) -> None:
+        self._executor.shutdown(cancel_futures=True)
+        if deaths > MOST_DEATHS:
+            raise SearchError(
+                f"{deaths} processes of the search died one after the other, perhaps for lack of memory; "
+                "set MDDIT_PROCESSES=1, or close other programs, then press Resume."
+            )
+        self._executor = self._new()
+
+
+def processes_for(spec: ModelSpec) -> int:
+    """``$MDDIT_PROCESSES``, else one a core for a small model on a CPU, and one in all for others."""
+    if wish := os.environ.get("MDDIT_PROCESSES", ""):
+        if not wish.isdigit() or not 1 <= int(wish) <= 256:
+            raise ConfigError(f"MDDIT_PROCESSES is {wish!r}; expected a number from 1 to 256.")
+        return int(wish)
+    from mddit_ui.models.loading import pick_device
+
+    weights = sum(file.stat().st_size for file in Path(spec.source).glob("**/*.safetensors"))
+    return cores() if pick_device() == "cpu" and 0 < weights < LARGE_BYTES else 1
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _begin(threads: int) -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (wait_for([parent.sentinel]), os._exit(1)), daemon=True).start()
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # heeded by torch, which nothing has imported yet
