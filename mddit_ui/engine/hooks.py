@@ -15,6 +15,7 @@ from mddit_ui.core.errors import ModelError, PolicyError
 from mddit_ui.core.plan import plan
 from mddit_ui.core.policy import Policy
 from mddit_ui.engine.acting import BlockHook, Call, Hook, RootHook, Run, Slot, StepEvent
+from mddit_ui.engine.attached import Attached
 from mddit_ui.engine.branches import BranchHook
 from mddit_ui.engine.macs import count_call
 from mddit_ui.engine.report import Report, SiteReport
@@ -85,7 +86,7 @@ class AppliedPolicy:
         self.transformer = transformer
         self.run = run
         self.root = root
-        self._attached: list[_Attached] = []
+        self._attached: list[Attached] = []
         try:
             self._attach(transformer, root, ROOT_HOOK)
             for index, site in enumerate(run.sites):
@@ -171,9 +172,7 @@ class AppliedPolicy:
             yield slot, slot.macs
 
     def _attach(self, module: nn.Module, hook: Any, name: str) -> None:
-        self._attached.append(_Attached(module))
-        HookRegistry.check_if_exists_or_initialize(module).register_hook(hook, name)
-        self._attached[-1].done(hook, name)
+        self._attached.append(Attached(module, hook, name))
 
     def _reset(self, recurse: bool = True) -> None:
         HookRegistry.check_if_exists_or_initialize(self.transformer).reset_stateful_hooks(recurse=recurse)
@@ -183,45 +182,6 @@ class AppliedPolicy:
             registry = vars(module).get("_diffusers_hook")
             if registry is not None:
                 registry._child_registries_cache = None
-
-
-class _Attached:
-    """One hook on one module, and how the module was before it."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
-        self.had_registry = "_diffusers_hook" in vars(module)
-        self.had_forward = "forward" in vars(module)
-        self.before = module.forward
-        self.compiled = module._compiled_call_impl  # by module.compile()
-        self.hook: Any = None
-        self.name = ""
-        self.ours: Any = None
-
-    def done(self, hook: Hook, name: str) -> None:
-        self.hook, self.name, self.ours = hook, name, self.module.forward
-        if self.compiled is not None:
-            self.hook.compiled = self.compiled
-            self.module._compiled_call_impl = None
-
-    def remove(self) -> None:
-        module = self.module
-        registry = vars(module).get("_diffusers_hook")
-        if self.hook is not None and registry is not None and self.name in registry.hooks:
-            over = module.forward  # what was put over our hook by others than diffusers, such as accelerate
-            is_top = registry._hook_order[-1] == self.name
-            registry.remove_hook(self.name, recurse=False)
-            if self.compiled is not None:
-                module._compiled_call_impl = self.compiled
-            if is_top and over is not self.ours:
-                module.forward = over
-                if getattr(module, "_old_forward", None) is self.ours:
-                    module._old_forward = self.before  # type: ignore[assignment]
-        if registry is not None and not registry.hooks:
-            if not self.had_registry:
-                del module._diffusers_hook
-            if not self.had_forward and vars(module).get("forward") == self.before:
-                del module.forward
 
 
 def _transformer(target: Any) -> tuple[nn.Module, Callable[[], Any] | None]:

@@ -54,12 +54,12 @@ class StepClock:
         if context is not None and context.step_index is not None:
             begins = self._to(int(context.step_index)) or begins
         elif begins:
-            self._advance(self._first_row())
+            self._advance(self._first_row(value))
         elif self._is_next_row(value, name):
             if self._turns_back(value):
                 self.reset()
                 begins = True
-                self._advance(self._first_row())
+                self._advance(self._first_row(value))
             else:
                 self._advance(self.step + 1)
                 if self.value is not None and value is not None and value != self.value:
@@ -87,10 +87,15 @@ class StepClock:
             )
         return True
 
-    def _first_row(self) -> int:
+    def _first_row(self, value: float | None) -> int:
         """0, or where an image-to-image run enters the schedule."""
         scheduler = self.scheduler() if self.scheduler else None
-        return int(getattr(scheduler, "begin_index", None) or 0)
+        begin = getattr(scheduler, "begin_index", None)
+        if begin is not None or self.timesteps is None or value is None:
+            return int(begin or 0)
+        # Some pipelines don't tell their scheduler; their transformers get the scheduler's timestep as it is.
+        rows = (self.timesteps == value).nonzero()
+        return int(rows[0]) if len(rows) and value > 1 else 0
 
     def _is_next_row(self, value: float | None, name: str | None) -> bool:
         if value is not None and value != self.value:
