@@ -18,6 +18,7 @@ from mddit_ui.engine.acting import Call, StepEvent
 from mddit_ui.engine.adapters import adapter, call_arguments, make_scheduler, seed_steps
 from mddit_ui.engine.hooks import AppliedPolicy, attach
 from mddit_ui.engine.macs import Counter
+from mddit_ui.engine.memo import Memo
 from mddit_ui.engine.previews import preview, to_images
 from mddit_ui.models.loading import LoadedModel
 from mddit_ui.models.sites import find_sites
@@ -42,6 +43,7 @@ def generate(
     *,
     on_step: Callable[[StepEvent], None] | None = None,
     previews: bool = False,
+    memo: Memo | None = None,
 ) -> RunResult:
     """Pictures of a config under a policy (``None``: the untouched model).
 
@@ -50,6 +52,7 @@ def generate(
     Args:
         on_step: called after each model evaluation; may raise ``Cancelled`` to stop there, leaving nothing behind.
         previews: give it a small picture of what the model sees at that step.
+        memo: shares work with other policies of the same request; see ``Memo``.
 
     Raises:
         ConfigError, PolicyError: the request, the policy and the model don't fit.
@@ -67,7 +70,8 @@ def generate(
             return preview(loaded.pipe, call, config) if previews else None
 
         start = time.perf_counter()
-        with with_scheduler(loaded, config), attach(loaded.pipe, policy, observe) as applied:
+        site_hook = memo.hook if memo is not None and policy is not None else None
+        with with_scheduler(loaded, config), attach(loaded.pipe, policy, observe, site_hook) as applied:
             seed_steps(loaded.pipe.scheduler, arguments["generator"])
             latents, images = sample(loaded, arguments)
             timesteps = tuple(float(t) for t in loaded.pipe.scheduler.timesteps)

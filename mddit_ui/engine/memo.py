@@ -1,0 +1,107 @@
+"""Policies whose first cells are equal do the same work there; what blocks gave is remembered and done once."""
+
+from collections import OrderedDict
+from typing import Any
+
+import torch
+from torch import nn
+
+from mddit_ui.core.policy import Action
+from mddit_ui.engine.acting import BlockHook, Hook, Run
+from mddit_ui.engine.branches import BranchHook
+from mddit_ui.engine.streams import Streams
+
+LIMIT_BYTES = 2**29
+
+
+class Memo:
+    """Outputs of blocks in the runs of ONE request (model, prompts, seeds, sampler), by all cells that decide them.
+
+    Runs under a memo give the very bits of runs without one. What was asked for longest ago goes first.
+    """
+
+    def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
+        self.limit_bytes = limit_bytes
+        self.held_bytes = 0
+        self.recalled = self.computed = 0  # cells
+        self.streams: dict[int, Streams] = {}
+        self._outputs: OrderedDict[Any, tuple[Any, list[int]]] = OrderedDict()
+
+    def hook(self, run: Run, index: int) -> Hook:
+        """The hook of a column; see ``engine.hooks.attach``."""
+        return BranchHook(run, index) if run.sites[index].kind == "branch" else MemoHook(run, index, self)
+
+    def recall(self, key: Any) -> Any:
+        """What a block gave; ``None`` if that is not known, or was written to since."""
+        if key not in self._outputs:
+            return None
+        output, versions = self._outputs[key]
+        if versions != [tensor._version for tensor in _tensors(output)]:
+            self._forget(key)
+            return None
+        self._outputs.move_to_end(key)
+        self.recalled += 1
+        return _alias(output)
+
+    def keep(self, key: Any, output: Any) -> None:
+        self.computed += 1
+        tensors = _tensors(output)
+        if any(tensor.is_inference() for tensor in tensors):  # nobody would see who writes to it
+            return
+        self._outputs[key] = _alias(output), [tensor._version for tensor in tensors]
+        self.held_bytes += _size(output)
+        while self.held_bytes > self.limit_bytes:
+            self._forget(next(iter(self._outputs)))
+
+    def _forget(self, key: Any) -> None:
+        self.held_bytes -= _size(self._outputs.pop(key)[0])
+
+
+class MemoHook(BlockHook):
+    """A column of the policy whose computed cells are looked up first."""
+
+    def __init__(self, run: Run, index: int, memo: Memo) -> None:
+        super().__init__(run, index)
+        self.memo = memo
+
+    def original(self, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        key = self._key()
+        if key is None:
+            return super().original(module, *args, **kwargs)
+        output = self.memo.recall(key)
+        if output is None:
+            output = super().original(module, *args, **kwargs)
+            self.memo.keep(key, output)
+        return output
+
+    def _key(self) -> Any:
+        """All that decides the output of this call; ``None`` where it should not be remembered."""
+        run, index, step = self.run, self.index, self.run.step
+        if index in run.streams:
+            self.memo.streams[index] = run.streams[index]
+        streams = self.memo.streams.get(index)  # unknown only in the first run
+        if run.policy is None or run.plan is None or step < 0 or run.policy.keep is not None:
+            return None
+        if run.policy.actions[step, index] != Action.COMPUTE or streams is None or streams.mutates:
+            return None
+        # Residuals that were kept as one are added as one, which rounds otherwise.
+        count = step * len(run.sites) + index + 1
+        before = run.policy.actions.ravel()[:count]
+        joined = run.plan.joined.ravel()[:count] & (before == Action.CACHE)
+        return run.slot, before.tobytes(), joined.tobytes()
+
+
+def _alias(output: Any) -> Any:
+    """The same numbers, seen through other objects: who watches a tensor's life would take ours for a reader of it."""
+    if isinstance(output, torch.Tensor):
+        return output.detach()
+    return type(output)(None if element is None else element.detach() for element in output)
+
+
+def _tensors(output: Any) -> list[torch.Tensor]:
+    elements = (output,) if isinstance(output, torch.Tensor) else tuple(output)
+    return [element for element in elements if isinstance(element, torch.Tensor)]
+
+
+def _size(output: Any) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in _tensors(output))
