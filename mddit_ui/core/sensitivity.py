@@ -85,3 +85,7 @@ class Sensitivity:
     def total(self, actions: np.ndarray) -> np.ndarray:
         """(...) predicted error of whole policies."""
         return self.cells(actions).sum((-2, -1), dtype=np.float64)
+
+    def closeness(self, actions: np.ndarray) -> np.ndarray:
+        """(...) 1 for full depth, less the root mean square of the errors of all cells; never below 0."""
+        return np.maximum(1 - np.sqrt(self.total(actions) / self.skipped.size), 0)

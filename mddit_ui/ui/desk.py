@@ -13,6 +13,7 @@ from mddit_ui.service import catalog
 from mddit_ui.ui import captions
 from mddit_ui.ui.errors import shown
 from mddit_ui.ui.grid import PolicyGrid
+from mddit_ui.ui.painting import READ_LOCKS, confirm, keep_locked, locks_of
 from mddit_ui.ui.pair import ImagePair
 from mddit_ui.ui.parts import Inputs, heading, is_public, known_model, shape_of, view_of
 
@@ -71,7 +72,8 @@ def build(model: gr.Dropdown) -> Desk:
                 every = gr.Number(
                     3, label="n", precision=0, minimum=2, maximum=20, scale=0, min_width=72, elem_id="preset-n"
                 )
-            grid = PolicyGrid(None, elem_id="editor")
+            grid = PolicyGrid(None, confirm=confirm, elem_id="editor")
+            grid.locks = gr.Textbox("", visible=False)
             with gr.Row(elem_classes="m-tight m-file"):
                 name = gr.Textbox("untitled", label="Name", max_length=MAX_NAME, elem_id="policy-name", min_width=150)
                 save = gr.Button("Save", size="md", interactive=not is_public(), elem_id="library-save", min_width=70)
@@ -119,15 +121,18 @@ def wire(desk: Desk, calibration: gr.State) -> None:
     inputs = desk.inputs
     quiet: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
     shape = [inputs.model, inputs.grid, inputs.steps, inputs.scheduler, calibration]
+    locks = inputs.grid.locks
+    inputs.grid.change(None, inputs.grid, locks, js=READ_LOCKS, **quiet)
 
     @shown
     def start_from(
-        title: Any, n: Any, model: Any, policy: Policy | None, steps: Any, scheduler: Any, measured: Any
+        title: Any, n: Any, locked: Any, model: Any, policy: Policy | None, steps: Any, scheduler: Any, measured: Any
     ) -> Any:
         if title not in PRESET_NAMES:
             return gr.skip(), gr.skip()
         sites = shape_of(known_model(model).id, int(steps), scheduler)
         made = preset_policy(str(title), n, len(sites.timesteps), len(sites.sites))
+        made = keep_locked(made, policy, locks_of(locked, policy))
         return view_of(model, made, int(steps), scheduler, measured), made.name
 
     @shown
@@ -139,13 +144,13 @@ def wire(desk: Desk, calibration: gr.State) -> None:
     gr.on(
         [desk.preset.input, desk.every.input],
         start_from,
-        [desk.preset, desk.every, *shape],
+        [desk.preset, desk.every, locks, *shape],
         [inputs.grid, desk.name],
         **quiet,
     )
     gr.on([inputs.steps.blur, inputs.steps.submit, inputs.scheduler.input], reshape, shape, inputs.grid, **quiet)
 
-    inputs.grid.input(lambda: None, None, desk.preset, **quiet)  # once painted, it is no preset any more
+    inputs.grid.input(None, None, desk.preset, js="() => null", **quiet)  # once painted, it is no preset any more
 
     @shown
     def check(model: Any, prompt: Any) -> str:

@@ -16,14 +16,24 @@ from mddit_ui.core.policy_json import FORMAT, loads
 from mddit_ui.core.records import nested
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.ui.errors import as_toast
+from mddit_ui.ui.measured import MEASURED
 
 STATIC = Path(__file__).parent / "static"
 _HTML = (STATIC / "grid.html").read_text()
 _CSS = (STATIC / "grid.css").read_text()
-_JS = "\n".join((STATIC / name).read_text() for name in ("policy.js", "grid_draw.js", "grid.js", "grid_events.js"))
-_LIVE_JS = (STATIC / "live.js").read_text()
+SCRIPTS = (
+    "policy.js",
+    "grid_tools.js",
+    "grid_shades.js",
+    "grid_draw.js",
+    "grid_commands.js",
+    "grid.js",
+    "grid_events.js",
+)
+_JS = "\n".join((STATIC / name).read_text() for name in SCRIPTS)
+_LIVE_JS, _CHECK_JS = ((STATIC / name).read_text() for name in ("live.js", "grid_check.js"))
 SENT_AGES = 8
-MOST_SHADED = 10_000  # cells of a grid that gets similarity and sensitivity
+MOST_SHADED = 20_000  # cells of a grid that gets similarity and sensitivity
 _SENT_BACK = ("name", "model", "sites", "timesteps", "rows")
 
 
@@ -36,6 +46,8 @@ class GridView:
         residual_bytes: size of one stored residual.
         similarity: (steps, sites) cosine with the step before, NaN where there is none.
         sensitivity: what caching or skipping each cell is predicted to cost.
+        locked: one string a step, ``?`` for the free cells and the action's letter for those that stay; ``None`` leaves
+            the locks of the grid as they are, where their cells are the same.
         job: id of the search that a live grid follows.
     """
 
@@ -44,23 +56,36 @@ class GridView:
     residual_bytes: int = 0
     similarity: np.ndarray | None = None
     sensitivity: Sensitivity | None = None
+    locked: tuple[str, ...] | None = None
     hint: str = ""
     job: str = ""
 
 
 class PolicyGrid(gr.HTML):
-    """Paint a policy: handlers get a ``Policy`` and return a ``GridView``; ``input`` fires once a gesture."""
+    """Paint a policy: handlers get a ``Policy`` and return a ``GridView``; ``input`` fires once a gesture.
+
+    ``poll`` (of a live grid) and ``confirm`` (of an editor) are asked by the browser, outside the queue. ``locks``, if
+    somebody sets it, is the component that has the locked cells as text.
+    """
+
+    locks: gr.Textbox | None = None
 
     def __init__(
-        self, value: Any = None, *, readonly: bool = False, poll: Callable[..., Any] | None = None, **more: Any
+        self,
+        value: Any = None,
+        *,
+        readonly: bool = False,
+        poll: Callable[..., Any] | None = None,
+        confirm: Callable[..., Any] | None = None,
+        **more: Any,
     ):
         self.readonly = readonly
         for name, template in (("html_template", _HTML), ("css_template", _CSS)):
             more.setdefault(name, template)
-        more.setdefault("js_on_load", _JS + (_LIVE_JS if poll else ""))
+        more.setdefault("js_on_load", _JS + (_LIVE_JS if poll else "") + (_CHECK_JS if confirm else ""))
         more.setdefault("apply_default_css", False)
-        if poll:
-            more.setdefault("server_functions", [poll])
+        if asked := [function for function in (poll, confirm) if function]:
+            more.setdefault("server_functions", asked)
         super().__init__(value, **more)
 
     def postprocess(self, value: GridView | Policy | None) -> dict[str, Any] | None:  # type: ignore[override]
@@ -125,6 +150,8 @@ def as_content(view: GridView) -> dict[str, Any]:
         "residual_bytes": view.residual_bytes,
         "similarity": None if similar is None else nested(similar, 4),
         "sensitivity": None if sensitivity is None else _sensitivity(sensitivity),
+        "measured": "" if sensitivity is None else MEASURED.keep(sensitivity),
+        "locked": None if view.locked is None else list(view.locked),
         "hint": view.hint,
         "job": view.job,
     }

@@ -59,7 +59,7 @@ def test_paint_undo_generate_search_reload_copy_save_load(app: App) -> None:
     expect_rows(page, first)
 
     # Paint, see the numbers follow, undo, redo.
-    page.click('#editor [data-brush="-1"]')
+    page.click('#editor [data-do="skip"]')
     drag(page, (1, 1), (3, 1))
     painted = "####/#.##/#.##/#.##/####/####"
     expect_rows(page, painted)
@@ -70,8 +70,8 @@ def test_paint_undo_generate_search_reload_copy_save_load(app: App) -> None:
     expect_rows(page, painted)
 
     # A box, a whole step, and a cell that may not be cached.
-    page.click('#editor [data-brush="0"]')
-    page.click('#editor [data-tool="box"]')
+    page.click('#editor [data-do="cache"]')
+    page.click('#editor [data-do="box"]')
     drag(page, (1, 2), (2, 3))
     expect_rows(page, "####/#.==/#.==/#.##/####/####")
     page.keyboard.press("Control+z")

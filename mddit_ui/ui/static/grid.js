@@ -1,156 +1,174 @@
-// The policy grid: state of the strokes, events and numbers. Python is told once per gesture by "input".
+// The policy grid: its state, its numbers, and what it tells Python: the whole policy by "input", once a gesture.
 const root = element.querySelector(".pg"), stage = root.querySelector(".pg-stage");
 const base = root.querySelector(".pg-base"), over = root.querySelector(".pg-over");
 const fact = (name) => root.querySelector('[data-fact="' + name + '"]');
 const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
-const state = {table: null, brush: COMPUTE, tool: "brush", view: "actions", undo: [], redo: [], stroke: null, drag: null,
-  cursor: null, anchor: null, hover: null, keyboard: false, flashes: new Map(), layout: null, tokens: readTokens(root), dirty: false};
+const state = {table: null, paint: COMPUTE, shape: "brush", view: "actions", undo: [], redo: [], before: null, drag: null, cursor: null, anchor: null,
+  box: null, clip: null, hover: null, keyboard: false, flashes: [], layout: null, tokens: readTokens(root), dirty: false, edits: 0, tally: null, ages: null};
+const KEEPS = 200; // steps of undo
 
+// What the server said about the policy on show: costs, names, measurements. Edits send back the policy alone.
+let told = {};
 const content = () => props.value || {};
-const editable = () => !content().readonly;
-const siteMacs = () => { const macs = content().site_macs; return macs && macs.length === state.table.sites ? macs : new Array(state.table.sites).fill(1); };
-const labels = () => { const names = content().labels; return names && names.length === state.table.sites ? names : Array.from({length: state.table.sites}, (_, i) => String(i)); };
-const boxOf = (a, b) => ({step0: Math.min(a.step, b.step), step1: Math.max(a.step, b.step), site0: Math.min(a.site, b.site), site1: Math.max(a.site, b.site)});
-
-function overlayOf() {
-  const {table, tokens} = state;
-  if (state.view === "age") { const ages = agesOf(table), most = Math.max(1, ...ages); return (s, b) => between(tokens.similarity, ages[s * table.sites + b] / most); }
-  if (state.view === "macs") { const macs = siteMacs(), most = Math.max(...macs); return (s, b) => between(tokens.macs, table.cells[s * table.sites + b] === COMPUTE ? 0.25 + 0.5 * macs[b] / most : 0); }
-  const costs = content().sensitivity;
-  if (state.view === "sensitivity" && costs && costs.cached.length) {
-    const scaled = (s, b) => Math.log10(Math.max(costs.cached[0][s][b], 1e-9));
-    const all = costs.skipped.flatMap((row, s) => (s ? row.map((_, b) => scaled(s, b)) : []));
-    const low = Math.min(...all), span = Math.max(1e-6, Math.max(...all) - low);
-    return (s, b) => s ? between(tokens.macs, (scaled(s, b) - low) / span) : tokens.sunken;
-  }
-  const grid = content().similarity;
-  if (state.view === "similarity" && grid) {
-    const low = Math.min(...grid.flat().filter((v) => v !== null)), span = Math.max(1e-6, 1 - low);
-    return (s, b) => grid[s] && grid[s][b] !== null && grid[s][b] !== undefined ? between(tokens.similarity, (grid[s][b] - low) / span) : tokens.sunken;
-  }
-  return null;
+const editable = () => !told.readonly;
+function facts() {
+  const {steps, sites} = state.table || {steps: 0, sites: 0}, fits = told.labels && told.labels.length === sites;
+  return {...told, counted: !(fits && told.site_macs), site_macs: fits && told.site_macs || new Array(sites).fill(1), rest_macs: told.rest_macs || 0,
+    labels: fits ? told.labels : Array.from({length: sites}, (_, i) => String(i)), timesteps: (told.timesteps || []).length === steps ? told.timesteps : []};
 }
+const scope = () => state.box || wholeOf(state.table);
+const everyN = () => Math.max(2, Math.min(99, Math.round(Number(root.querySelector(".pg-n").value)) || 2));
 
 function draw() {
   state.dirty = false;
   const width = stage.clientWidth;
   if (!state.table || width < 40) return;
-  const {table, tokens} = state, dense = width < 460, measure = base.getContext("2d");
-  measure.font = "11px " + tokens.font;
-  const labelWidth = Math.max(14, ...labels().map((text) => measure.measureText(text).width));
-  const layout = layoutOf(width, table.steps, table.sites, Math.min(labelWidth, 96), dense);
+  const {table, tokens} = state, known = facts(), measure = base.getContext("2d");
+  measure.font = LABEL_BOLD + tokens.font;
+  const labelWidth = Math.min(Math.max(14, ...known.labels.map((text) => measure.measureText(text).width)), Math.max(60, width * 0.2));
+  const layout = layoutOf(width, table.steps, table.sites, labelWidth, known.timesteps.length > 0, window.devicePixelRatio || 1);
   state.layout = layout;
   stage.style.height = layout.height + "px";
-  const context = fitCanvas(base, width, layout.height);
-  const tally = tallyOf(table, siteMacs(), content().rest_macs || 0);
-  drawBars(context, tally, siteMacs(), layout, tokens);
-  drawCells(context, table, layout, tokens, overlayOf());
-  drawLabels(context, labels(), layout, tokens);
-  showNumbers(tally);
-  redrawOver();
+  const context = fitCanvas(base, width, layout.height), shade = shadeOf(state.view, table, known);
+  state.tally = tallyOf(table, known.site_macs, known.rest_macs);
+  state.ages = agesOf(table);
+  drawBars(context, state.tally, known.site_macs, layout, tokens);
+  drawCells(context, table, layout, tokens, shade);
+  drawLocks(context, table, layout, tokens);
+  drawLabels(context, known.labels, known.timesteps, layout, tokens);
+  showNumbers(known); showScale(shade); showPlace(); paintOver();
   root.dataset.rows = rowsFromTable(table).join("/");
   root.dataset.frame = [layout.left, layout.top, layout.cellW, layout.cellH].join(" ");
   root.dataset.ready = "true";
 }
 function redraw() { if (!state.dirty) { state.dirty = true; requestAnimationFrame(draw); } }
-function redrawOver() {
+function paintOver() {
   if (!state.layout) return;
-  const now = performance.now(), box = state.drag && state.drag.box || (state.anchor && state.cursor ? boxOf(state.anchor, state.cursor) : null);
-  drawOver(fitCanvas(over, state.layout.width, state.layout.height), {flashes: state.flashes, box,
-    cursor: state.keyboard ? state.cursor : null, hover: state.hover}, state.layout, state.tokens, now);
-  if (state.flashes.size) requestAnimationFrame(redrawOver);
+  const now = performance.now();
+  state.flashes = state.flashes.filter(({born, strong}) => now - born < (strong ? 1400 : 700));
+  drawOver(fitCanvas(over, state.layout.width, state.layout.height), {flashes: state.flashes, box: state.drag && state.drag.box || state.box,
+    cursor: state.keyboard ? state.cursor : null, hover: state.hover}, facts().labels, state.layout, state.tokens, now);
+  if (state.flashes.length) requestAnimationFrame(paintOver);
 }
 function flash(cells, strong) {
-  if (calm.matches && !strong) return;
-  const born = performance.now();
-  cells.forEach((at) => state.flashes.set(at, {born, strong}));
-  redrawOver();
+  if (!cells.length || (calm.matches && !strong)) return;
+  state.flashes.push({cells, born: performance.now(), strong});
+  requestAnimationFrame(paintOver);
 }
 
-function showNumbers(tally) {
-  const total = state.table.steps * state.table.sites, known = Boolean(content().site_macs);
-  fact("share").textContent = (100 * tally.share).toFixed(1) + " %";
-  fact("macs").textContent = known ? withUnit(tally.macs, "MACs") + " of " + withUnit(tally.full, "MACs") + " per image" : "all blocks counted alike";
-  const held = peakResiduals(state.table), bytes = content().residual_bytes;
-  fact("memory").textContent = held ? (bytes ? withUnit(held * bytes, "B") : held + " at once") : "none";
-  const ages = agesOf(state.table), oldest = Math.max(...ages), costs = content().sensitivity;
-  root.querySelector(".pg-predicted").hidden = !costs;
-  if (costs) fact("predicted").textContent = (100 * Math.sqrt(predictedError(state.table, ages, costs) / total)).toPrecision(2) + " %";
+const shareText = (share) => (100 * share).toFixed(1) + " %";
+function showNumbers(known) {
+  const {table, tally, ages} = state, total = table.cells.length, held = peakResiduals(table);
+  fact("share").textContent = shareText(tally.share);
+  fact("macs").textContent = known.counted ? "all blocks counted alike" : withUnit(tally.macs, "MACs") + " of " + withUnit(tally.full, "MACs") + " per image";
+  fact("memory").textContent = held ? (known.residual_bytes ? withUnit(held * known.residual_bytes, "B") : held + " at once") : "none";
+  const oldest = ages.reduce((a, b) => Math.max(a, b), 0);
   fact("age").textContent = oldest ? oldest + (oldest === 1 ? " step" : " steps") : "none";
+  root.querySelector(".pg-predicted").hidden = !known.sensitivity;
+  if (known.sensitivity) fact("closeness").textContent = shareText(closenessOf(table, ages, known.sensitivity));
   for (const action of ["1", "0", "-1"]) root.querySelector('[data-count="' + action + '"]').textContent = Math.round(100 * tally.counts[action] / total) + " %";
-  state.tally = tally;
+  const locked = table.locks.reduce((a, b) => a + b, 0);
+  root.querySelector('[data-count="lock"]').textContent = locked ? String(locked) : "";
 }
-function describeCell({step, site}) {
-  const at = step * state.table.sites + site, cell = state.table.cells[at], age = agesOf(state.table)[at];
-  const cost = 100 * siteMacs()[site] / state.tally.full, spare = cell === COMPUTE ? "" : " saved";
-  const similar = content().similarity, cosine = similar && similar[step] ? similar[step][site] : null;
-  return "step " + step + ", block " + labels()[site] + ", " + ACTION_NAME[cell] + (cell === CACHE ? ", age " + age : "") +
-    ", " + cost.toFixed(cost < 0.1 ? 2 : 1) + "% of MACs" + spare + (cosine === null || cosine === undefined ? "" : ", similarity to the step before " + cosine.toFixed(3));
+function showScale(shade) {
+  const scale = root.querySelector(".pg-scale");
+  scale.hidden = !shade;
+  if (!shade) return;
+  fact("low").textContent = shade.low; fact("high").textContent = shade.high;
+  scale.querySelector("i").style.background = "linear-gradient(to right, " + state.tokens[shade.ramp].join(", ") + ")";
 }
-function showHint() {
-  const at = state.hover || (state.keyboard ? state.cursor : null);
-  const text = at ? describeCell(at) : content().hint || (editable() ? "Drag to paint. Click a step or block number to fill it. With the keyboard: arrows move, Shift selects, 1 2 3 set." : "");
-  fact("hint").textContent = text.charAt(0).toUpperCase() + text.slice(1);
+
+// The facts of one cell: [name, value] pairs, without those that are not known.
+function factsOf({step, site}) {
+  const {table, tally} = state, at = step * table.sites + site, cell = table.cells[at], known = facts(), cost = known.site_macs[site] / tally.full;
+  const age = agesIfCached(table)[at], similar = known.similarity && known.similarity[step][site], errors = known.sensitivity;
+  return [["Action", ACTION_NAME[cell] + (cell === CACHE ? ", age " + age : "") + (table.locks[at] ? ", locked" : "")],
+    [cell === COMPUTE ? "MACs" : "MACs saved", percent(cost)],
+    ["Similarity", similar === null || similar === undefined ? "" : similar.toFixed(3)],
+    ["Error if cached", errors && age ? percent(Math.sqrt(errorOf(errors, step, site, CACHE, age))) : ""],
+    ["Error if skipped", errors ? percent(Math.sqrt(errorOf(errors, step, site, SKIP, 0))) : ""]].filter(([, value]) => value);
+}
+function placeName({step, site}) {
+  const {labels, timesteps} = facts();
+  return "Step " + step + (timesteps.length ? ", t " + timestepText(timesteps[step], timesteps) : "") + ", block " + labels[site];
+}
+// "step 7, block 3, cached, age 2, 1.4% of MACs"
+function describeCell(at) {
+  const {table, tally} = state, index = at.step * table.sites + at.site, cell = table.cells[index], cost = 100 * facts().site_macs[at.site] / tally.full;
+  const more = factsOf(at).slice(2).map(([name, value]) => ", " + name.toLowerCase() + " " + value.replace(" %", "%")).join("");
+  return "step " + at.step + ", block " + facts().labels[at.site] + ", " + ACTION_NAME[cell] + (cell === CACHE ? ", age " + state.ages[index] : "") +
+    ", " + cost.toFixed(cost < 0.1 ? 2 : 1) + "% of MACs" + (cell === COMPUTE ? "" : " saved") + (table.locks[index] ? ", locked" : "") + more;
+}
+const boxText = ({step0, step1, site0, site1}) => (step0 === step1 ? "Step " + step0 : "Steps " + step0 + " to " + step1) + ", " + (site0 === site1 ? "block " : "blocks ") +
+  (site0 === site1 ? facts().labels[site0] : facts().labels[site0] + " to " + facts().labels[site1]);
+function showPlace() {
+  const at = state.hover || (state.keyboard ? state.cursor : null), list = root.querySelector(".pg-cell");
+  fact("where").textContent = at ? placeName(at) : "";
+  list.replaceChildren(...(at ? factsOf(at) : []).map(([name, value]) => {
+    const pair = document.createElement("div"), term = document.createElement("dt"), text = document.createElement("dd");
+    term.textContent = name; text.textContent = value; pair.append(term, text);
+    return pair;
+  }));
+  fact("hint").textContent = at ? "" : told.hint || (editable() ? "Drag to paint; click a step or block number to fill it. Press ? for all tools and keys." : "");
+  fact("scope").textContent = state.box ? boxText(state.box) : "Whole grid";
 }
 function say(text) { fact("live").textContent = text; }
 
-function paint(at) {
-  const index = at.step * state.table.sites + at.site;
-  if (state.table.cells[index] !== state.brush) { state.table.cells[index] = state.brush; redraw(); }
-}
-function paintBox({step0, step1, site0, site1}) {
-  for (let step = step0; step <= step1; step++) for (let site = site0; site <= site1; site++) paint({step, site});
-}
-function paintLine(from, to) {
-  const length = Math.max(Math.abs(to.step - from.step), Math.abs(to.site - from.site), 1);
-  for (let i = 0; i <= length; i++) paint({step: Math.round(from.step + (to.step - from.step) * i / length), site: Math.round(from.site + (to.site - from.site) * i / length)});
-}
-function begin() { state.stroke = state.table.cells.slice(); }
+// Every change goes through begin and commit: one step of undo, repaired, told to Python once.
+function begin() { state.before = copyOf(state.table); }
 function commit() {
-  const before = state.stroke;
-  state.stroke = null;
+  const {before, table} = state;
+  state.before = null;
   if (!before) return;
-  const repaired = repairTable(state.table);
-  const changed = before.some((cell, i) => cell !== state.table.cells[i]);
+  const repaired = repairTable(table), changed = differences(before, table);
   if (repaired.length) { flash(repaired, true); say(repaired.length + (repaired.length === 1 ? " cell stays" : " cells stay") + " computed: a cached cell needs an earlier computed one in its row"); }
-  if (changed) { state.undo.push(before); if (state.undo.length > 200) state.undo.shift(); state.redo = []; tell(); }
+  if (changed.length) { remember(before); tell(); }
   refresh();
 }
-function tell() {
-  const value = content();
-  props.value = {...value, rows: rowsFromTable(state.table), edits: (value.edits || 0) + 1};
-  trigger("input");
+function change(act) { begin(); act(state.table); commit(); draw(); if (state.keyboard && state.cursor && !fact("live").textContent.includes("stay")) say(describeCell(state.cursor)); }
+function remember(table) { state.undo.push(table); if (state.undo.length > KEEPS) state.undo.shift(); state.redo = []; }
+function differences(a, b) {
+  const changed = [];
+  for (let at = 0; at < a.cells.length; at++) if (a.cells[at] !== b.cells[at] || a.locks[at] !== b.locks[at]) changed.push(at);
+  return changed;
 }
 function travel(from, to) {
-  if (!from.length) return;
-  to.push(state.table.cells.slice());
-  const cells = from.pop(), changed = [];
-  cells.forEach((cell, i) => { if (cell !== state.table.cells[i]) changed.push(i); });
-  state.table.cells = cells;
+  to.push(copyOf(state.table));
+  const next = from.pop(), changed = differences(next, state.table);
+  state.table = next;
   flash(changed, false); tell(); refresh();
-}
-function refresh() {
-  root.querySelector('[data-do="undo"]').disabled = !state.undo.length;
-  root.querySelector('[data-do="redo"]').disabled = !state.redo.length;
-  root.classList.toggle("pg-readonly", !editable());
-  root.querySelectorAll("[data-brush]").forEach((b) => b.setAttribute("aria-checked", String(Number(b.dataset.brush) === state.brush)));
-  root.querySelectorAll("[data-tool]").forEach((b) => b.setAttribute("aria-checked", String(b.dataset.tool === state.tool)));
-  for (const name of ["similarity", "sensitivity"]) root.querySelector('[data-view] [value="' + name + '"]').disabled = !content()[name];
-  showHint(); redraw();
+  say((from === state.undo ? "undone, " : "redone, ") + changed.length + (changed.length === 1 ? " cell" : " cells"));
 }
 
+// Paint first: Python hears of it after the next frame.
+function tell() {
+  const {name, model, sites, timesteps} = content(), edits = state.edits += 1;
+  props.value = {name, model, sites, timesteps, rows: rowsFromTable(state.table), locked: lockedRows(state.table), edits};
+  root.dataset.checked = "false";
+  requestAnimationFrame(() => setTimeout(() => { trigger("input"); if (edits === state.edits) check(edits); }));
+}
+let check = () => {}; // asks the server, in a grid that has one to ask
+
+function refresh() {
+  root.classList.toggle("pg-readonly", !editable());
+  refreshButtons(); redraw();
+}
+
+// A policy from the server. What was painted stays in the history; a lock stays where its cell is still the same.
 function adopt() {
   const value = content();
   if (!value.rows || !value.rows.length) return;
-  const next = tableFromRows(value.rows), now = state.table;
-  const same = now && now.steps === next.steps && now.sites === next.sites;
-  const changed = [];
-  if (same) next.cells.forEach((cell, i) => { if (cell !== now.cells[i]) changed.push(i); });
-  if (same && changed.length && editable()) { state.undo.push(now.cells); state.redo = []; }
-  if (!same) { state.undo = []; state.redo = []; state.cursor = null; state.anchor = null; }
-  if (!same || changed.length) state.table = next;
-  state.hover = null;
-  if (["similarity", "sensitivity"].includes(state.view) && !value[state.view]) { state.view = "actions"; root.querySelector("[data-view]").value = "actions"; }
-  if (changed.length) flash(changed, false);
+  if (value.labels) told = value;
+  const next = tableFromRows(value.rows, value.locked), now = state.table, same = now && now.steps === next.steps && now.sites === next.sites;
+  if (same && !value.locked) next.locks = now.locks.map((lock, at) => lock && Number(now.cells[at] === next.cells[at]));
+  const changed = same ? differences(now, next) : [];
+  if (!same) Object.assign(state, {undo: [], redo: [], cursor: null, anchor: null, box: null, clip: null});
+  else if (changed.length && editable()) remember(now);
+  Object.assign(state, {table: next, hover: null, drag: null, before: null});
+  if (NEEDS[state.view] && !told[NEEDS[state.view]]) state.view = "actions";
+  flash(changed, false);
+  root.dataset.checked = "true";
+  const locked = lockedRows(next);
+  if (locked && String(locked) !== String(value.locked)) setTimeout(() => { props.value = {...content(), locked}; });
   refresh();
 }

@@ -1,32 +1,35 @@
-// Painting of the grid on its two canvases: cells, runs, bars and labels below; cursor, selection and flashes above.
+// Painting of the grid on its two canvases: cells, runs, locks, bars and labels below; cursor, selection and flashes above.
 const TOKENS = ["surface", "sunken", "line", "line-strong", "ink", "ink-soft", "ink-faint", "compute", "compute-ink",
   "compute-soft", "cache", "cache-ink", "skip-line", "skip-ink"];
+const LABEL = "11px ", LABEL_BOLD = "600 11px ", LINE = 14;
 
 function readTokens(element) {
   const style = getComputedStyle(element), tokens = {};
   for (const name of TOKENS) tokens[name] = style.getPropertyValue("--m-" + name).trim() || "gray";
-  tokens.similarity = style.getPropertyValue("--m-similarity").split(" ").filter(Boolean);
-  tokens.macs = style.getPropertyValue("--m-macs").split(" ").filter(Boolean);
+  for (const name of ["similarity", "macs"]) tokens[name] = style.getPropertyValue("--m-" + name).split(" ").filter(Boolean);
   tokens.font = style.getPropertyValue("--m-font") || "sans-serif";
+  tokens.ramps = {};
   return tokens;
 }
 
-// Where everything lies, in CSS pixels. Steps run along x, block 0 is at the bottom.
-function layoutOf(width, steps, sites, labelWidth, dense) {
-  const barX = dense ? 30 : 52, top = dense ? 30 : 46, gapBars = 8, bottom = 40, left = labelWidth + 22;
+// Where everything lies, in CSS pixels on whole device pixels. Steps run along x, block 0 is at the bottom.
+function layoutOf(width, steps, sites, labelWidth, hasTimesteps, ratio) {
+  const snap = (value) => Math.round(value * ratio) / ratio, dense = width < 460;
+  const barX = dense ? 30 : 52, top = dense ? 30 : 46, gapBars = 8, left = Math.ceil(labelWidth) + 23;
   const room = Math.max(60, width - left - barX - gapBars - 2);
-  const cellW = Math.min(34, room / steps);
-  const cellH = Math.max(5, Math.min(26, Math.max(cellW * 0.86, 11), 430 / sites));
-  const gridW = cellW * steps, gridH = cellH * sites;
-  return {left, top, cellW, cellH, gridW, gridH, barX, barY: top - gapBars, gapBars, bottom, steps, sites,
-    width, height: Math.ceil(top + gridH + bottom)};
+  const cellW = Math.min(34, room / steps), cellH = Math.max(5, Math.min(26, Math.max(cellW * 0.86, 11), 430 / sites));
+  const gridW = snap(cellW * steps), gridH = snap(cellH * sites), bottom = 8 + LINE * (hasTimesteps ? 3 : 2);
+  const xs = Array.from({length: steps + 1}, (_, step) => snap(left + step * cellW));
+  const ys = Array.from({length: sites + 1}, (_, site) => snap(top + (sites - site) * cellH)); // ys[site] is the lower edge
+  return {left, top, cellW, cellH, gridW, gridH, barX, barY: top - gapBars, gapBars, steps, sites, xs, ys, small: Math.min(cellW, cellH),
+    gapX: cellW >= 13 ? 2 : cellW >= 5 ? 1 : 0, gapY: cellH >= 13 ? 2 : cellH >= 4 ? 1 : 0, snap, hasTimesteps, width, height: Math.ceil(top + gridH + bottom)};
 }
 
-function cellBox(at, view) {
-  const x0 = Math.round(view.left + at.step * view.cellW), x1 = Math.round(view.left + (at.step + 1) * view.cellW);
-  const y0 = Math.round(view.top + (view.sites - 1 - at.site) * view.cellH);
-  const y1 = Math.round(view.top + (view.sites - at.site) * view.cellH);
-  return {x: x0, y: y0, w: x1 - x0, h: y1 - y0};
+function cellBox({step, site}, view) {
+  return {x: view.xs[step], y: view.ys[site + 1], w: view.xs[step + 1] - view.xs[step], h: view.ys[site] - view.ys[site + 1]};
+}
+function boxFrame(box, view) {
+  return [view.xs[box.step0], view.ys[box.site1 + 1], view.xs[box.step1 + 1] - view.xs[box.step0], view.ys[box.site0] - view.ys[box.site1 + 1]];
 }
 
 function fitCanvas(canvas, width, height) {
@@ -41,153 +44,191 @@ function fitCanvas(canvas, width, height) {
   return context;
 }
 
-function between(colours, share) {
-  const place = Math.max(0, Math.min(1, share)) * (colours.length - 1), low = Math.min(Math.floor(place), colours.length - 2);
-  const parts = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
-  const a = parts(colours[low]), b = parts(colours[low + 1]);
-  return "rgb(" + a.map((v, i) => Math.round(v + (b[i] - v) * (place - low))).join(",") + ")";
+// Cells that are joined to the next one: a residual is computed once and runs through the cached cells after it.
+function joinsOf({steps, sites, cells}) {
+  const joins = new Uint8Array(cells.length);
+  for (let at = 0; at < (steps - 1) * sites; at++) joins[at] = Number(cells[at] !== SKIP && cells[at + sites] === CACHE);
+  return joins;
 }
 
-// Ink that can be read on a shade of an overlay.
-function inkOn(shade) {
-  const [r, g, b] = shade.startsWith("#") ? [1, 3, 5].map((i) => parseInt(shade.slice(i, i + 2), 16)) : shade.match(/\d+/g).map(Number);
-  return 0.3 * r + 0.59 * g + 0.11 * b > 128 ? "black" : "white";
-}
-
-function drawCells(context, table, view, tokens, overlay) {
-  const {cellW, cellH} = view, small = Math.min(cellW, cellH);
-  const gap = small >= 13 ? 2 : small >= 7 ? 1 : 0, radius = small >= 9 ? Math.min(4, small * 0.2) : 0;
-  const joined = (step, site) => step >= 0 && step < table.steps && table.cells[step * table.sites + site] === CACHE;
-  for (let site = 0; site < table.sites; site++) {
-    for (let step = 0; step < table.steps; step++) {
-      const cell = table.cells[step * table.sites + site], box = cellBox({step, site}, view);
-      const before = cell === CACHE && step > 0 && table.cells[(step - 1) * table.sites + site] !== SKIP;
-      const after = cell !== SKIP && joined(step + 1, site);
-      const x = box.x + (before ? 0 : gap / 2), w = box.w - (before ? 0 : gap / 2) - (after ? 0 : gap / 2);
-      const y = box.y + gap / 2, h = box.h - gap;
-      const corners = [before ? 0 : radius, after ? 0 : radius, after ? 0 : radius, before ? 0 : radius];
-      const shade = overlay ? overlay(step, site) : null;
-      context.beginPath();
-      if (cell === SKIP && !shade) {
-        context.roundRect(x + 0.5, y + 0.5, w - 1, h - 1, radius);
-        context.strokeStyle = tokens["skip-line"]; context.lineWidth = 1; context.stroke();
-      } else {
-        context.roundRect(x, y, w, h, corners);
-        context.fillStyle = shade || (cell === COMPUTE ? tokens.compute : cell === CACHE ? tokens.cache : tokens.surface);
-        context.fill();
-      }
-      if (small >= 6) drawMark(context, cell, box, {before, after, small, shade: shade ? inkOn(shade) : ""}, tokens);
+function drawCells(context, table, view, tokens, shade) {
+  const {sites, cells} = table, {gapX, gapY, small} = view, radius = small >= 9 ? Math.min(4, small * 0.2) : 0;
+  const joins = joinsOf(table), fills = {[COMPUTE]: tokens.compute, [CACHE]: tokens.cache, [SKIP]: tokens["skip-line"]};
+  const ramp = shade ? rampOf(shade.ramp, tokens) : null;
+  for (const action of ramp ? [null] : [COMPUTE, CACHE, SKIP]) {
+    if (!ramp) { context.fillStyle = fills[action]; context.strokeStyle = fills[action]; context.lineWidth = 1; }
+    for (let at = 0; at < cells.length; at++) {
+      if (!ramp && cells[at] !== action) continue;
+      const step = Math.floor(at / sites), site = at % sites, before = at >= sites && joins[at - sites], after = joins[at];
+      const x = view.xs[step] + (before ? 0 : gapX / 2), w = view.xs[step + 1] - (after ? 0 : gapX / 2) - x;
+      const y = view.ys[site + 1] + gapY / 2, h = view.ys[site] - gapY / 2 - y;
+      if (ramp) context.fillStyle = ramp.fills[shade.places[at]];
+      if (action === SKIP) { if (small >= 9) { context.beginPath(); context.roundRect(x + 0.5, y + 0.5, w - 1, h - 1, radius); context.stroke(); } }
+      else if (!radius || (before && after)) context.fillRect(x, y, w, h);
+      else { context.beginPath(); context.roundRect(x, y, w, h, [before ? 0 : radius, after ? 0 : radius, after ? 0 : radius, before ? 0 : radius]); context.fill(); }
     }
+  }
+  if (view.cellH >= 4) drawMarks(context, table, joins, view, tokens, shade, ramp);
+}
+
+// The marks tell the actions without colour: a line that runs along a cached run, a cross (small: a dot) in a skipped cell.
+function drawMarks(context, {sites, cells}, joins, view, tokens, shade, ramp) {
+  const {small} = view, thick = small >= 12 ? 1.5 : 1, dot = Math.max(1.2, small * 0.1), reach = Math.min(4, small * 0.17);
+  context.lineCap = "round"; context.lineWidth = thick;
+  for (let at = 0; at < cells.length; at++) {
+    const action = cells[at];
+    if (action === COMPUTE && !joins[at] && !ramp) continue;
+    const box = cellBox({step: Math.floor(at / sites), site: at % sites}, view), cx = box.x + box.w / 2, cy = view.snap(box.y + box.h / 2 - thick / 2);
+    const ink = ramp ? ramp.inks[shade.places[at]] : action === CACHE ? tokens["cache-ink"] : tokens["skip-ink"];
+    context.fillStyle = ink; context.strokeStyle = ink;
+    if (action === CACHE) {
+      const from = at >= sites && joins[at - sites] ? box.x : cx - box.w * 0.2, to = joins[at] ? box.x + box.w : cx + box.w * 0.08;
+      context.fillRect(from, cy, to - from, thick);
+      if (!joins[at] && small >= 7) { context.beginPath(); context.arc(to, cy + thick / 2, dot + 0.4, 0, 7); context.fill(); }
+    } else if (action === SKIP && small >= 9) {
+      context.beginPath();
+      context.moveTo(cx - reach, cy - reach); context.lineTo(cx + reach, cy + reach);
+      context.moveTo(cx + reach, cy - reach); context.lineTo(cx - reach, cy + reach);
+      context.stroke();
+    } else if (action === SKIP) context.fillRect(view.snap(cx - 1), cy, 2, Math.min(2, view.cellH / 3));
+    else if (ramp && small >= 9) { context.beginPath(); context.arc(cx, cy + thick / 2, Math.max(1.2, small * 0.12), 0, 7); context.fill(); }
   }
 }
 
-// The mark tells the action without colour: a line that runs along a cached run, a cross in a skipped cell.
-function drawMark(context, cell, box, {before, after, small, shade}, tokens) {
-  const cx = box.x + box.w / 2, cy = box.y + box.h / 2;
-  context.lineWidth = small >= 12 ? 1.5 : 1;
-  context.lineCap = "round";
-  context.beginPath();
-  if (cell === CACHE) {
-    context.strokeStyle = shade || tokens["cache-ink"];
-    context.moveTo(before ? box.x : cx - box.w * 0.2, cy);
-    context.lineTo(after ? box.x + box.w : cx + box.w * 0.08, cy);
-    context.stroke();
-    if (!after) {
-      context.beginPath();
-      context.arc(cx + box.w * 0.08, cy, Math.max(1.2, small * 0.1), 0, 7);
-      context.fillStyle = context.strokeStyle; context.fill();
+// A line round every group of locked cells, and a small lock in its cells where they are large enough.
+function drawLocks(context, {steps, sites, locks}, view, tokens) {
+  if (!locks.includes(1)) return;
+  const edges = new Path2D(), bodies = new Path2D(), bows = new Path2D(), open = (step, site) => step < 0 || site < 0 || step >= steps || site >= sites || !locks[step * sites + site];
+  for (let at = 0; at < locks.length; at++) {
+    if (!locks[at]) continue;
+    const step = Math.floor(at / sites), site = at % sites, {x, y, w, h} = cellBox({step, site}, view);
+    const line = (x0, y0, x1, y1) => { edges.moveTo(x0, y0); edges.lineTo(x1, y1); };
+    if (open(step - 1, site)) line(x, y, x, y + h);
+    if (open(step + 1, site)) line(x + w, y, x + w, y + h);
+    if (open(step, site + 1)) line(x, y, x + w, y);
+    if (open(step, site - 1)) line(x, y + h, x + w, y + h);
+    if (view.small >= 14) {
+      const left = x + w - 11, top = y + 8;
+      bodies.rect(left, top, 7, 5); bows.moveTo(left + 1.5, top); bows.arc(left + 3.5, top - 1, 2, Math.PI, 0); bows.lineTo(left + 5.5, top);
     }
-  } else if (cell === SKIP) {
-    const reach = Math.min(4, small * 0.17);
-    context.strokeStyle = shade || tokens["skip-ink"];
-    context.moveTo(cx - reach, cy - reach); context.lineTo(cx + reach, cy + reach);
-    context.moveTo(cx + reach, cy - reach); context.lineTo(cx - reach, cy + reach);
-    context.stroke();
-  } else if (shade) {
-    context.arc(cx, cy, Math.max(1.2, small * 0.12), 0, 7);
-    context.fillStyle = shade; context.fill();
   }
+  context.lineCap = "square";
+  for (const [width, colour] of [[view.small >= 9 ? 4 : 3, tokens.surface], [view.small >= 9 ? 2 : 1.25, tokens.ink]]) {
+    context.lineWidth = width; context.strokeStyle = colour; context.stroke(edges);
+  }
+  context.lineJoin = "round"; context.strokeStyle = tokens.surface; context.lineWidth = 3; context.stroke(bows); context.stroke(bodies);
+  context.strokeStyle = context.fillStyle = tokens.ink; context.lineWidth = 1.2; context.stroke(bows); context.fill(bodies);
 }
 
 // Bars of MACs: above each step and beside each block, with the outline of full depth behind.
 function drawBars(context, tally, siteMacs, view, tokens) {
-  const inset = Math.min(2, view.cellW * 0.12);
-  for (let step = 0; step < view.steps; step++) {
-    const box = cellBox({step, site: view.sites - 1}, view), full = view.barY - 6;
-    const height = full * tally.byStep[step] / tally.stepFull;
-    context.fillStyle = tokens.sunken; context.fillRect(box.x + inset, view.barY - full, box.w - 2 * inset, full);
-    context.fillStyle = tokens["compute-soft"]; context.fillRect(box.x + inset, view.barY - height, box.w - 2 * inset, height);
-    context.fillStyle = tokens.compute; context.fillRect(box.x + inset, view.barY - height, box.w - 2 * inset, 1.5);
-  }
-  const largest = Math.max(...siteMacs) * view.steps || 1, x = view.left + view.gridW + view.gapBars;
-  for (let site = 0; site < view.sites; site++) {
-    const box = cellBox({step: 0, site}, view), gap = Math.min(2, view.cellH * 0.12);
-    const full = view.barX * siteMacs[site] * view.steps / largest, width = view.barX * tally.bySite[site] / largest;
-    context.fillStyle = tokens.sunken; context.fillRect(x, box.y + gap, full, box.h - 2 * gap);
-    context.fillStyle = tokens["compute-soft"]; context.fillRect(x, box.y + gap, width, box.h - 2 * gap);
-    if (width > 0) { context.fillStyle = tokens.compute; context.fillRect(x + width - 1.5, box.y + gap, 1.5, box.h - 2 * gap); }
-  }
+  const inset = Math.min(2, view.cellW * 0.12), full = view.barY - 6, inset2 = Math.min(2, view.cellH * 0.12);
+  const largest = Math.max(...siteMacs) * view.steps || 1, side = view.left + view.gridW + view.gapBars;
+  const steps = (share, colour, thick) => {
+    context.fillStyle = colour;
+    for (let step = 0; step < view.steps; step++) {
+      const height = full * share(step), x = view.xs[step] + inset, w = view.xs[step + 1] - inset - x;
+      context.fillRect(x, view.barY - height, w, thick || height);
+    }
+  };
+  const blocks = (share, colour, thick) => {
+    context.fillStyle = colour;
+    for (let site = 0; site < view.sites; site++) {
+      const width = view.barX * share(site), y = view.ys[site + 1] + inset2, h = view.ys[site] - inset2 - y;
+      if (width > 0) context.fillRect(thick ? side + width - thick : side, y, thick || width, h);
+    }
+  };
+  const byStep = (step) => tally.byStep[step] / tally.stepFull, bySite = (site) => tally.bySite[site] / largest;
+  steps(() => 1, tokens.sunken); steps(byStep, tokens["compute-soft"]); steps(byStep, tokens.compute, 1.5);
+  blocks((site) => siteMacs[site] * view.steps / largest, tokens.sunken); blocks(bySite, tokens["compute-soft"]); blocks(bySite, tokens.compute, 1.5);
 }
 
 function tickEvery(count, size, least) {
   return [1, 2, 4, 5, 10, 20, 25, 50, 100, 200].find((n) => n * size >= least) || count;
 }
+// Timesteps run from about 1,000 down, or from about 1.
+function timestepText(value, all) { return all[0] > 20 ? String(Math.round(value)) : value.toFixed(2); }
 
-function drawLabels(context, labels, view, tokens) {
-  context.font = "11px " + tokens.font;
-  context.fillStyle = tokens["ink-faint"];
+// A name that is too long for its place ends in three dots; the line below the grid has it in full.
+function fitted(context, text, width) {
+  if (context.measureText(text).width <= width) return text;
+  let length = text.length - 1;
+  while (length > 1 && context.measureText(text.slice(0, length) + "…").width > width) length -= 1;
+  return text.slice(0, length) + "…";
+}
+function centred(context, text, x, y, view) {
+  const half = context.measureText(text).width / 2;
+  context.fillText(text, Math.max(half + 1, Math.min(view.width - half - 1, x)), y);
+}
+
+function drawLabels(context, labels, timesteps, view, tokens) {
+  context.font = LABEL + tokens.font; context.fillStyle = tokens["ink-faint"];
   context.textBaseline = "middle"; context.textAlign = "right";
-  const everyBlock = tickEvery(view.sites, view.cellH, 13), everyStep = tickEvery(view.steps, view.cellW, 22);
+  const everyBlock = tickEvery(view.sites, view.cellH, 13), wide = (text) => context.measureText(text).width;
   for (let site = 0; site < view.sites; site += everyBlock) {
-    const box = cellBox({step: 0, site}, view);
-    context.fillText(labels[site], view.left - 7, box.y + box.h / 2);
+    context.fillText(fitted(context, labels[site], view.left - 23), view.left - 7, (view.ys[site] + view.ys[site + 1]) / 2);
   }
-  context.textAlign = "center"; context.textBaseline = "top";
+  const texts = view.hasTimesteps ? timesteps.map((value) => timestepText(value, timesteps)) : [];
+  const everyStep = tickEvery(view.steps, view.cellW, Math.max(22, ...[String(view.steps), ...texts].map((text) => wide(text) + 7)));
+  const under = view.top + view.gridH + 6;
+  context.textBaseline = "top"; context.textAlign = "center";
   for (let step = 0; step < view.steps; step += everyStep) {
-    const box = cellBox({step, site: 0}, view);
-    context.fillText(String(step), box.x + box.w / 2, view.top + view.gridH + 6);
+    const x = (view.xs[step] + view.xs[step + 1]) / 2;
+    centred(context, String(step), x, under, view);
+    if (texts.length) centred(context, texts[step], x, under + LINE, view);
   }
-  context.textAlign = "right"; context.textBaseline = "bottom";
+  context.fillStyle = tokens["ink-soft"]; context.textAlign = "right";
+  const first = (view.xs[0] + view.xs[1]) / 2;
+  for (const [row, [name, text]] of [["step", "0"], ...(texts.length ? [["t", texts[0]]] : [])].entries()) {
+    const end = Math.min(view.left - 7, first - wide(text) / 2 - 5);
+    if (end >= wide(name)) context.fillText(name, end, under + LINE * row);
+  }
+  const last = under + LINE * (texts.length ? 2 : 1);
+  context.textAlign = "left"; context.fillText("noise", view.left, last);
+  context.textAlign = "right"; context.fillText("image", view.left + view.gridW, last);
+  const from = view.left + wide("noise") + 8, to = view.left + view.gridW - wide("image") - 8, middle = view.snap(last + 5) + 0.5;
+  if (to - from > 24) {
+    context.strokeStyle = tokens["line-strong"]; context.lineWidth = 1; context.beginPath();
+    context.moveTo(from, middle); context.lineTo(to, middle); context.moveTo(to - 4, middle - 3); context.lineTo(to, middle); context.lineTo(to - 4, middle + 3); context.stroke();
+  }
+  context.textBaseline = "bottom"; context.textAlign = "right";
   if (view.top > 40) context.fillText("MACs", view.left + view.gridW + view.gapBars + view.barX, view.barY + 1);
-  context.textBaseline = "top";
-  context.fillStyle = tokens["ink-soft"];
-  const under = view.top + view.gridH + 23;
-  context.textAlign = "left"; context.fillText("noise", view.left, under);
-  context.textAlign = "right"; context.fillText("image", view.left + view.gridW, under);
-  if (view.gridW > 170) { context.textAlign = "center"; context.fillText("step", view.left + view.gridW / 2, under); }
   context.save();
   context.translate(9, view.top + view.gridH / 2); context.rotate(-Math.PI / 2);
   context.textAlign = "center"; context.textBaseline = "middle"; context.fillText("block", 0, 0);
   context.restore();
 }
 
-// Fast things only: the cursor, the selected box and cells that were just changed.
-function drawOver(context, marks, view, tokens, now) {
-  for (const [at, {born, strong}] of marks.flashes) {
-    const share = 1 - (now - born) / (strong ? 1400 : 700);
-    if (share <= 0) { marks.flashes.delete(at); continue; }
-    const box = cellBox({step: Math.floor(at / view.sites), site: at % view.sites}, view);
-    context.globalAlpha = share; context.strokeStyle = tokens.ink; context.lineWidth = strong ? 2.5 : 1.5;
-    context.strokeRect(box.x + 1, box.y + 1, box.w - 2, box.h - 2);
+// Fast things only: the cursor, the selected box, and cells that were just changed ({cells, born, strong} each).
+function drawOver(context, marks, labels, view, tokens, now) {
+  for (const {cells, born, strong} of marks.flashes) {
+    context.globalAlpha = Math.max(0, 1 - (now - born) / (strong ? 1400 : 700)) * (strong ? 1 : 0.55); context.strokeStyle = context.fillStyle = tokens.ink; context.lineWidth = 2;
+    const few = strong || cells.length < 400, edge = view.small >= 9 ? 2 : 1;
+    for (const at of cells) {
+      const {x, y, w, h} = cellBox({step: Math.floor(at / view.sites), site: at % view.sites}, view);
+      if (few) context.strokeRect(x + edge / 2, y + edge / 2, w - edge, h - edge); else context.fillRect(x, y + h - edge, w, edge);
+    }
   }
   context.globalAlpha = 1;
   if (marks.box) {
-    const a = cellBox({step: marks.box.step0, site: marks.box.site1}, view), b = cellBox({step: marks.box.step1, site: marks.box.site0}, view);
-    context.strokeStyle = tokens.ink; context.lineWidth = 1.5; context.setLineDash([4, 3]);
-    context.strokeRect(a.x + 0.5, a.y + 0.5, b.x + b.w - a.x - 1, b.y + b.h - a.y - 1);
-    context.setLineDash([]);
+    const frame = boxFrame(marks.box, view);
+    context.lineWidth = 4; context.strokeStyle = tokens.surface; context.strokeRect(...frame);
+    context.lineWidth = 2; context.strokeStyle = tokens.ink; context.setLineDash([5, 3]); context.strokeRect(...frame); context.setLineDash([]);
   }
+  const at = marks.cursor || marks.hover;
+  if (!at) return;
+  const {x, y, w, h} = cellBox(at, view);
   if (marks.cursor) {
-    const box = cellBox(marks.cursor, view);
-    context.strokeStyle = tokens.surface; context.lineWidth = 4; context.strokeRect(box.x, box.y, box.w, box.h);
-    context.strokeStyle = tokens.ink; context.lineWidth = 2; context.strokeRect(box.x, box.y, box.w, box.h);
-  }
-  if (marks.hover) {
-    const box = cellBox(marks.hover, view), colour = tokens["ink-faint"];
-    context.strokeStyle = colour; context.lineWidth = 1; context.strokeRect(box.x + 0.5, box.y + 0.5, box.w - 1, box.h - 1);
-    context.fillStyle = colour; context.globalAlpha = 0.9;
-    context.fillRect(box.x, view.top + view.gridH + 2, box.w, 2);
-    context.fillRect(view.left - 4, box.y, 2, box.h);
-    context.globalAlpha = 1;
-  }
+    context.strokeStyle = tokens.surface; context.lineWidth = 5; context.strokeRect(x - 0.5, y - 0.5, w + 1, h + 1);
+    context.strokeStyle = tokens.ink; context.lineWidth = 2.5; context.strokeRect(x - 0.5, y - 0.5, w + 1, h + 1);
+  } else { context.strokeStyle = tokens.surface; context.lineWidth = 1.5; context.strokeRect(x + 0.75, y + 0.75, w - 1.5, h - 1.5); context.strokeStyle = tokens.ink; context.lineWidth = 1; context.strokeRect(x, y, w, h); }
+  context.font = LABEL_BOLD + tokens.font;
+  const under = view.top + view.gridH, name = fitted(context, labels[at.site], view.left - 12), step = String(at.step), half = Math.max(11, context.measureText(step).width / 2 + 5);
+  context.fillStyle = tokens.ink;
+  context.beginPath(); context.roundRect(Math.max(0, Math.min(view.width - 2 * half, x + w / 2 - half)), under + 3, 2 * half, 16, 4);
+  const long = context.measureText(name).width;
+  context.roundRect(view.left - 11 - long, y + h / 2 - 8, long + 8, 16, 4); context.fill();
+  context.fillStyle = tokens.surface; context.textAlign = "center"; context.textBaseline = "middle";
+  context.fillText(step, Math.max(half, Math.min(view.width - half, x + w / 2)), under + 11.5);
+  context.textAlign = "right"; context.fillText(name, view.left - 7, y + h / 2 + 0.5);
 }

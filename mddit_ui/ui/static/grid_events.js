@@ -1,5 +1,6 @@
-// Pointer, keys and buttons of the grid, and its life in the page.
+// Pointer and keys of the grid, the acts of its commands, and its life in the page.
 const clamp = (value, most) => Math.max(0, Math.min(most, value));
+const inBox = ({step0, step1, site0, site1}, {step, site}) => step >= step0 && step <= step1 && site >= site0 && site <= site1;
 
 function place(event) {
   const {layout, table} = state, frame = base.getBoundingClientRect();
@@ -10,98 +11,142 @@ function place(event) {
   return {zone, step: clamp(step, table.steps - 1), site: clamp(site, table.sites - 1)};
 }
 
+// One stroke of each shape over a table, from where the pointer went down to where it is.
+const STROKES = {
+  brush: (table, {last, at, paint}) => paintLine(table, last, at, paint),
+  box: (table, {start, at, paint}) => paintBox(table, boxOf(start, at), paint),
+  step: (table, {start, at, paint}) => paintBox(table, {...boxOf(start, at), site0: 0, site1: table.sites - 1}, paint),
+  block: (table, {start, at, paint}) => paintBox(table, {...boxOf(start, at), step0: 0, step1: table.steps - 1}, paint),
+  flood: (table, {at, paint}) => flood(table, at, paint),
+};
+// A stroke of locks that starts on a locked cell unlocks.
+const paintAt = ({step, site}) => state.paint === LOCK && state.table.locks[step * state.table.sites + site] ? FREE : state.paint;
+
+function extend(at) {
+  const {drag, table, before} = state;
+  if (drag.kind === "select") drag.box = boxOf(drag.start, at);
+  else if (drag.kind === "move") { table.cells.set(before.cells); drag.box = shiftSteps(table, drag.from, at.step - drag.start.step); redraw(); }
+  else {
+    if (drag.kind !== "brush") { table.cells.set(before.cells); table.locks.set(before.locks); }
+    STROKES[drag.kind](table, {...drag, at});
+    if (["box", "step", "block"].includes(drag.kind)) drag.box = boxOf(drag.start, at);
+    redraw();
+  }
+  drag.last = at;
+}
+function finish(keep) {
+  const {drag} = state;
+  if (!drag) return;
+  state.drag = null;
+  if (!keep) Object.assign(state.table, {cells: state.before.cells, locks: state.before.locks});
+  else if (drag.kind === "select") state.box = drag.box;
+  else if (drag.kind === "move" && drag.box) state.box = drag.box;
+  if (keep && drag.kind === "select" && state.box) say("selected " + boxText(state.box).toLowerCase());
+  commit();
+}
 stage.addEventListener("pointerdown", (event) => {
-  if (!state.table || !editable() || event.button !== 0) return;
+  if (!state.table || !state.layout || !editable() || event.button !== 0 || state.drag) return;
   const at = place(event);
   if (at.zone === "none") return;
   event.preventDefault();
   stage.focus({preventScroll: true});
   stage.setPointerCapture(event.pointerId);
-  state.keyboard = false; state.anchor = null; state.cursor = {step: at.step, site: at.site};
+  Object.assign(state, {keyboard: false, anchor: null, cursor: {step: at.step, site: at.site}});
   begin();
-  const kind = at.zone === "cell" ? (event.shiftKey || state.tool === "box" ? "box" : "brush") : at.zone;
-  state.drag = {kind, start: at, last: at, box: null};
+  const moves = state.shape === "select" && state.box && at.zone === "cell" && inBox(state.box, at);
+  const kind = moves ? "move" : at.zone !== "cell" ? at.zone : state.shape === "select" ? "select" : event.shiftKey ? "box" : state.shape;
+  if (kind === "select") state.box = null;
+  state.drag = {kind, start: at, last: at, box: null, from: state.box, paint: paintAt(at)};
   extend(at);
+  paintOver();
 });
-function extend(at) {
-  const {drag, table} = state;
-  if (drag.kind === "brush") paintLine(drag.last, at);
-  else {
-    if (drag.kind === "step") drag.box = {...boxOf(drag.start, at), site0: 0, site1: table.sites - 1};
-    else if (drag.kind === "block") drag.box = {...boxOf(drag.start, at), step0: 0, step1: table.steps - 1};
-    else drag.box = boxOf(drag.start, at);
-    table.cells.set(state.stroke);
-    paintBox(drag.box);
-    redraw();
-  }
-  drag.last = at;
-}
 stage.addEventListener("pointermove", (event) => {
   if (!state.table || !state.layout) return;
   const at = place(event);
   if (state.drag) extend(at);
-  state.hover = at.zone === "cell" && event.pointerType !== "touch" ? at : null;
-  stage.style.cursor = !editable() ? "default" : at.zone === "cell" ? "crosshair" : at.zone === "none" ? "default" : "pointer";
-  showHint(); redrawOver();
+  state.hover = at.zone === "cell" && (event.pointerType !== "touch" || state.drag) ? at : null;
+  const moves = state.shape === "select" && state.box && at.zone === "cell" && inBox(state.box, at);
+  stage.style.cursor = !editable() || at.zone === "none" ? "default" : moves ? "ew-resize" : at.zone === "cell" ? "crosshair" : "pointer";
+  showPlace(); paintOver();
 });
-function finish(keep) {
-  if (!state.drag) return;
-  state.drag = null;
-  if (!keep) state.table.cells.set(state.stroke);
-  commit();
-}
 stage.addEventListener("pointerup", () => finish(true));
 stage.addEventListener("pointercancel", () => finish(false));
-stage.addEventListener("pointerleave", () => { state.hover = null; showHint(); redrawOver(); });
-stage.addEventListener("blur", () => { state.keyboard = false; showHint(); redrawOver(); });
-stage.addEventListener("focus", () => { if (stage.matches(":focus-visible") && state.table) { state.keyboard = true; state.cursor = state.cursor || {step: 0, site: state.table.sites - 1}; showHint(); redrawOver(); } });
+stage.addEventListener("pointerleave", () => { state.hover = null; showPlace(); paintOver(); });
+stage.addEventListener("blur", () => { state.keyboard = false; showPlace(); paintOver(); });
+stage.addEventListener("focus", () => {
+  if (!stage.matches(":focus-visible") || !state.table) return;
+  state.keyboard = true; state.cursor = state.cursor || {step: 0, site: state.table.sites - 1};
+  refreshButtons(); showPlace(); paintOver(); say(describeCell(state.cursor));
+});
 
 const MOVES = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1], Home: [-1e6, 0], End: [1e6, 0], PageUp: [0, 1e6], PageDown: [0, -1e6]};
-const BRUSHES = {"1": COMPUTE, "2": CACHE, "3": SKIP};
-
 function move(event) {
-  const [right, up] = MOVES[event.key], {table} = state;
-  const from = state.cursor || {step: 0, site: table.sites - 1};
-  if (event.shiftKey) state.anchor = state.anchor || from; else state.anchor = null;
-  state.cursor = {step: clamp(from.step + right, table.steps - 1), site: clamp(from.site + up, table.sites - 1)};
-  state.keyboard = true; state.hover = null;
-  const box = state.anchor ? boxOf(state.anchor, state.cursor) : null;
-  say((box ? "selected steps " + box.step0 + " to " + box.step1 + ", blocks " + box.site0 + " to " + box.site1 + "; " : "") + describeCell(state.cursor));
-  showHint(); redrawOver();
-}
-function apply() {
-  begin();
-  paintBox(state.anchor ? boxOf(state.anchor, state.cursor) : boxOf(state.cursor, state.cursor));
-  commit(); draw();
-  if (!fact("live").textContent.includes("stay")) say(describeCell(state.cursor));
+  const [right, up] = MOVES[event.key], {table} = state, from = state.cursor || {step: 0, site: table.sites - 1};
+  state.anchor = event.shiftKey ? state.anchor || from : null;
+  Object.assign(state, {cursor: {step: clamp(from.step + right, table.steps - 1), site: clamp(from.site + up, table.sites - 1)}, keyboard: true, hover: null});
+  if (state.anchor) state.box = boxOf(state.anchor, state.cursor);
+  say((state.anchor ? "selected " + boxText(state.box).toLowerCase() + "; " : "") + describeCell(state.cursor));
+  refreshButtons(); showPlace(); paintOver();
 }
 stage.addEventListener("keydown", (event) => {
   if (!state.table) return;
-  const control = event.ctrlKey || event.metaKey, key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  if (MOVES[key] && !control) move(event);
-  else if (!editable()) return;
-  else if (control && key === "z" && !event.shiftKey) travel(state.undo, state.redo);
-  else if (control && (key === "y" || (key === "z" && event.shiftKey))) travel(state.redo, state.undo);
-  else if (control && key === "a") { state.anchor = {step: 0, site: 0}; state.cursor = {step: state.table.steps - 1, site: state.table.sites - 1}; state.keyboard = true; redrawOver(); }
-  else if (control || event.altKey) return;
-  else if (key in BRUSHES) { state.brush = BRUSHES[key]; if (state.keyboard && state.cursor) apply(); refresh(); }
-  else if ((key === " " || key === "Enter") && state.cursor) { state.keyboard = true; apply(); }
-  else if (key === "b" || key === "r") { state.tool = key === "b" ? "brush" : "box"; refresh(); }
-  else if (key === "Escape") { if (state.drag) finish(false); state.anchor = null; redrawOver(); }
-  else return;
+  if (MOVES[event.key] && !event.ctrlKey && !event.metaKey && !event.altKey) move(event);
+  else {
+    const name = BY_KEY[chordOf(event)];
+    if (!name || !can(name)) return;
+    if (!["png", "help", "deselect", "undo", "redo"].includes(name) && state.cursor) state.keyboard = true;
+    run(name, event);
+  }
   event.preventDefault(); event.stopPropagation();
 });
+root.addEventListener("click", (event) => { const button = event.target.closest("[data-do]"); if (button) run(button.dataset.do, event); });
+root.querySelector(".pg-n").addEventListener("keydown", (event) => { if (event.key === "Enter") run("every", event); });
 
-root.querySelectorAll("[data-brush]").forEach((button) => button.addEventListener("click", () => { state.brush = Number(button.dataset.brush); refresh(); }));
-root.querySelectorAll("[data-tool]").forEach((button) => button.addEventListener("click", () => { state.tool = button.dataset.tool; refresh(); }));
-root.querySelector('[data-do="undo"]').addEventListener("click", () => travel(state.undo, state.redo));
-root.querySelector('[data-do="redo"]').addEventListener("click", () => travel(state.redo, state.undo));
-root.querySelector("[data-view]").addEventListener("change", (event) => { state.view = event.target.value; redraw(); });
-
-root.querySelector('[data-do="png"]').addEventListener("click", () => {
-  const sheet = document.createElement("canvas"), margin = Math.round(base.width * 0.02);
+// Choosing what to paint paints the selection at once; with the keyboard, also the cell of the cursor.
+function choosePaint(paint, event) {
+  state.paint = paint;
+  if (state.box || (event && event.type === "keydown" && state.keyboard && state.cursor)) applyPaint("brush");
+  refresh();
+}
+function applyStroke() { if (state.cursor) state.keyboard = true; applyPaint(state.shape); }
+function applyPaint(shape) {
+  const at = state.box ? {step: state.box.step0, site: state.box.site0} : state.cursor, paint = paintAt(at);
+  change((table) => state.box ? paintBox(table, state.box, paint) : (STROKES[shape] || STROKES.brush)(table, {start: at, last: at, at, paint}));
+}
+function selectBox(box) { state.box = box; state.anchor = null; if (box) say("selected " + boxText(box).toLowerCase()); refreshButtons(); showPlace(); paintOver(); }
+function shiftBox(by) {
+  let moved = null;
+  change((table) => { moved = shiftSteps(table, state.box, by); });
+  state.box = moved; state.anchor = null;
+  if (state.cursor) state.cursor = {...state.cursor, step: clamp(state.cursor.step + by, state.table.steps - 1)};
+  say("moved to " + boxText(moved).toLowerCase());
+  refreshButtons(); showPlace(); paintOver();
+}
+function copyCells() {
+  const box = state.box || {...boxOf(state.cursor, state.cursor), site0: 0, site1: state.table.sites - 1};
+  state.clip = clipOf(state.table, box);
+  say("copied " + boxText(box).toLowerCase());
+  refreshButtons();
+}
+function pasteCells() {
+  const {clip, table} = state, whole = clip.sites === table.sites;
+  const at = state.cursor || (state.box ? {step: state.box.step0, site: state.box.site0} : {step: 0, site: 0});
+  const from = state.box ? {step: state.box.step0, site: state.box.site1 - clip.sites + 1} : {step: at.step, site: at.site - clip.sites + 1};
+  change((next) => { state.box = pasteAt(next, clip, from.step, whole ? 0 : clamp(from.site, table.sites - 1)); });
+}
+function nextView() {
+  const names = ["actions", ...Object.keys(SHADES)].filter((name) => can("show-" + name));
+  return names[(names.indexOf(state.view) + 1) % names.length];
+}
+function show(name) { state.view = name; say("showing " + name); refreshButtons(); draw(); }
+function toggleHelp() {
+  const help = root.querySelector(".pg-help");
+  help.hidden = !help.hidden;
+  refreshButtons();
+}
+function savePicture() {
+  const sheet = document.createElement("canvas"), margin = Math.round(base.width * 0.02), context = sheet.getContext("2d");
   sheet.width = base.width + 2 * margin; sheet.height = base.height + 2 * margin;
-  const context = sheet.getContext("2d");
   context.fillStyle = state.tokens.surface; context.fillRect(0, 0, sheet.width, sheet.height);
   context.drawImage(base, margin, margin);
   sheet.toBlob((blob) => {
@@ -109,12 +154,12 @@ root.querySelector('[data-do="png"]').addEventListener("click", () => {
     link.href = URL.createObjectURL(blob); link.download = "policy-grid.png"; link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   });
-});
+}
 
 watch("value", adopt);
+dressButtons();
 new ResizeObserver(redraw).observe(stage);
 const themes = new MutationObserver(() => { if (!root.isConnected) { themes.disconnect(); return; } state.tokens = readTokens(root); redraw(); });
 themes.observe(document.body, {attributes: true, attributeFilter: ["class"]});
 adopt();
-refreshLater();
-function refreshLater() { setTimeout(() => { state.tokens = readTokens(root); if (state.table) refresh(); }, 60); }
+setTimeout(() => { state.tokens = readTokens(root); if (state.table) refresh(); }, 60); // once the style sheet of the page is there

@@ -4,26 +4,41 @@ const ACTION_OF = {"#": COMPUTE, "=": CACHE, ".": SKIP};
 const LETTER_OF = {"1": "#", "0": "=", "-1": "."};
 const ACTION_NAME = {"1": "computed", "0": "cached", "-1": "skipped"};
 
-function tableFromRows(rows) {
+// A table is {steps, sites, cells, locks}: cell (step, site) stands at step * sites + site. Locked cells keep their action.
+function tableFromRows(rows, locked) {
   const steps = rows.length, sites = rows[0].length;
-  const cells = new Int8Array(steps * sites);
-  rows.forEach((row, step) => { for (let site = 0; site < sites; site++) cells[step * sites + site] = ACTION_OF[row[site]]; });
-  return {steps, sites, cells};
+  const table = {steps, sites, cells: new Int8Array(steps * sites), locks: new Uint8Array(steps * sites)};
+  rows.forEach((row, step) => { for (let site = 0; site < sites; site++) table.cells[step * sites + site] = ACTION_OF[row[site]]; });
+  if (locked && locked.length === steps) locked.forEach((row, step) => { for (let site = 0; site < sites; site++) table.locks[step * sites + site] = Number(row[site] in ACTION_OF); });
+  return table;
 }
+const copyOf = (table) => ({...table, cells: table.cells.slice(), locks: table.locks.slice()});
 
 function rowsFromTable({steps, sites, cells}) {
   return Array.from({length: steps}, (_, step) =>
     Array.from(cells.subarray(step * sites, (step + 1) * sites), (cell) => LETTER_OF[cell]).join(""));
 }
 
-// A cached cell with nothing computed before it becomes computed, as core.policy.repair does. Returns the changed cells.
-function repairTable({steps, sites, cells}) {
+// The rows with "?" for the cells that are free, as a search takes them; null when nothing is locked.
+function lockedRows(table) {
+  if (!table.locks.includes(1)) return null;
+  return rowsFromTable(table).map((row, step) => Array.from(row, (letter, site) => table.locks[step * table.sites + site] ? letter : "?").join(""));
+}
+
+// A cached cell with nothing computed before it becomes computed, as core.policy.repair does; if it is locked, the nearest
+// free cell before it. Returns the changed cells.
+function repairTable({steps, sites, cells, locks}) {
   const changed = [];
   for (let site = 0; site < sites; site++) {
+    let free = -1;
     for (let step = 0; step < steps; step++) {
       const at = step * sites + site;
       if (cells[at] === COMPUTE) break;
-      if (cells[at] === CACHE) { cells[at] = COMPUTE; changed.push(at); break; }
+      if (cells[at] === CACHE) {
+        const source = locks[at] && free >= 0 ? free : at;
+        cells[source] = COMPUTE; changed.push(source); break;
+      }
+      if (!locks[at]) free = at;
     }
   }
   return changed;
@@ -104,6 +119,25 @@ function predictedError({steps, sites, cells}, ages, sensitivity) {
   let total = 0;
   for (let at = 0; at < cells.length; at++) total += errorOf(sensitivity, Math.floor(at / sites), at % sites, cells[at], ages[at]);
   return total;
+}
+
+// As core.sensitivity: 1 is full depth; the root mean square error of all cells is what is missing.
+function closenessOf(table, ages, sensitivity) {
+  return Math.max(0, 1 - Math.sqrt(predictedError(table, ages, sensitivity) / table.cells.length));
+}
+
+// Age that each cell has, or would have if it were cached in this policy; 0 where nothing is computed before it.
+function agesIfCached({steps, sites, cells}) {
+  const ages = new Int16Array(steps * sites);
+  for (let site = 0; site < sites; site++) {
+    let last = -1;
+    for (let step = 0; step < steps; step++) {
+      const at = step * sites + site;
+      if (last >= 0) ages[at] = step - last;
+      if (cells[at] === COMPUTE) last = step;
+    }
+  }
+  return ages;
 }
 
 function withUnit(value, unit) {
