@@ -11,10 +11,11 @@ from mddit_ui.core.records import Calibration
 
 @dataclass(frozen=True, eq=False)
 class Sensitivity:
-    """Squared error that a cell puts into the stream of its block, relative to the size of that stream.
+    """Squared error that a cell puts into the stream of blocks, relative to the size of the stream at their end.
 
-    A cached residual drifts with its age, so the error of a CACHE cell never falls with age; that makes the predicted
-    error of a policy fall, or stay, whenever one more cell is computed.
+    It counts the more the later the step: what goes wrong early is partly corrected. A cached residual drifts with its
+    age, so the error of a CACHE cell never falls with age; that makes the predicted error of a policy fall, or stay,
+    whenever one more cell is computed.
 
     Args:
         cached: (ages, steps, sites) error of a residual that is ``a + 1`` steps old.
@@ -49,7 +50,7 @@ class Sensitivity:
     @classmethod
     def from_calibration(cls, calibration: Calibration) -> "Sensitivity":
         """From the measured changes; ages that were not measured go on growing as the last measured one did."""
-        size = np.nan_to_num(calibration.residual_size)  # (steps, sites)
+        size = np.nan_to_num(calibration.residual_size) * _stream_size(calibration)  # (steps, sites)
         change = np.asarray(calibration.residual_change, float)  # (ages, steps, sites), NaN before the first step
         measured, steps, _ = change.shape
         known = np.nan_to_num(change)
@@ -59,7 +60,8 @@ class Sensitivity:
         # |a - b|^2 / |a|^2 = 2 (1 - cos) of two outputs of one size; it grows with age as the residuals' changes do.
         moved = 2 * (1 - np.nan_to_num(calibration.step_similarity[:, -1], nan=1.0))  # (steps,)
         growth = (grown**2).mean(2) / np.maximum((known[0] ** 2).mean(1), 1e-12)  # (ages, steps)
-        return cls((grown * size) ** 2, size**2, growth * moved)
+        late = (np.arange(steps)[:, None] + 1) / steps
+        return cls((grown * size) ** 2 * late, size**2 * late, growth * moved)
 
     @property
     def steps(self) -> int:
@@ -89,3 +91,16 @@ class Sensitivity:
     def closeness(self, actions: np.ndarray) -> np.ndarray:
         """(...) 1 for full depth, less the root mean square of the errors of all cells; never below 0."""
         return np.maximum(1 - np.sqrt(self.total(actions) / self.skipped.size), 0)
+
+
+def _stream_size(calibration: Calibration) -> np.ndarray:
+    """(steps, sites) size of the stream at the input of each block / at the output of the last.
+
+    A block's growth g = |output| / |input| follows from c = cos(output, input) and s = |output - input| / |input|:
+    s^2 = g^2 + 1 - 2 g c, of which the larger root is taken (streams grow).
+    """
+    size = np.nan_to_num(calibration.residual_size)
+    cosine = np.nan_to_num(calibration.site_similarity, nan=1.0)
+    growth = cosine + np.sqrt(np.maximum(cosine**2 + size**2 - 1, 0))
+    after = np.cumprod(np.maximum(growth, 1e-6), axis=1)
+    return after / np.maximum(growth, 1e-6) / after[:, -1:]

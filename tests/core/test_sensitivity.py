@@ -33,8 +33,18 @@ def test_from_a_calibration():
     size = np.array([[2.0], [2.0], [1.0], [1.0]])
     ones = np.ones((4, 1))
     sensitivity = Sensitivity.from_calibration(Calibration("m", ("a",), (3, 2, 1, 0), ones, ones, change, size))
-    np.testing.assert_allclose(sensitivity.cells(np.array([[1], [0], [0], [0]])).ravel(), [0, 0.04, 0.16, 0.2025])
-    np.testing.assert_allclose(sensitivity.skipped.ravel(), [4, 4, 1, 1])
+    # a residual of twice its input is two thirds of the output; step k of 4 counts (k + 1) / 4
+    errors = [0, (0.2 / 3) ** 2 / 2, (0.4 / 2) ** 2 * 0.75, (0.45 / 2) ** 2]
+    np.testing.assert_allclose(sensitivity.cells(np.array([[1], [0], [0], [0]])).ravel(), errors, rtol=1e-6)
+    np.testing.assert_allclose(sensitivity.skipped.ravel(), [1 / 9, 2 / 9, 0.75 / 4, 1 / 4])
+
+
+def test_errors_are_told_by_the_size_of_the_last_output():
+    """The first block makes 8 of 1, the second 16 of 8: its residual is half of the end, that of the first 7 / 16."""
+    ones = np.ones((1, 2))
+    change = np.full((1, 1, 2), np.nan)
+    calibration = Calibration("m", ("a", "b"), (0,), ones, ones, change, np.array([[7.0, 1.0]]))
+    np.testing.assert_allclose(Sensitivity.from_calibration(calibration).skipped, [[(7 / 16) ** 2, 1 / 4]])
 
 
 def test_whole_steps_come_from_the_last_output():
