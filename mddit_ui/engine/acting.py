@@ -225,10 +225,11 @@ class BlockHook(Hook):
         streams = run.streams.get(index) or self._guess(module, args, kwargs)
         inputs = streams.inputs(args, kwargs)
         if action == Action.CACHE:
-            outputs = residuals.use(index, inputs, bool(run.plan.free[run.step, index]))
+            last = bool(run.plan.free[run.step, index])
+            outputs = residuals.use(index, inputs, last)
             if outputs is None:
                 run.filled += 1
-                return self._store(module, args, kwargs, False)
+                return self._compute(module, args, kwargs) if last else self._store(module, args, kwargs, False)
         else:
             outputs = inputs
         run.count(index, action)

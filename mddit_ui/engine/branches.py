@@ -37,8 +37,9 @@ class BranchHook(Hook):
             if run.slot not in self.shapes:
                 self._outputs(module, self.original(module, *args, **kwargs))
             return self._pack(tuple(self._zeros(shape) for shape in self.shapes[run.slot]))
+        last = bool(run.plan.free[run.step, index])
         if action == Action.CACHE:
-            kept = residuals.take(index, bool(run.plan.free[run.step, index]))
+            kept = residuals.take(index, last)
             if kept is not None:
                 run.count(index, Action.CACHE)
                 return self._pack(kept.values)
@@ -46,7 +47,7 @@ class BranchHook(Hook):
         run.count(index, Action.COMPUTE)
         output = self.original(module, *args, **kwargs)
         outputs = self._outputs(module, output)
-        if action == Action.CACHE or run.plan.store[run.step, index]:
+        if run.plan.store[run.step, index] or (action == Action.CACHE and not last):
             dtypes = tuple(None if tensor is None else tensor.dtype for tensor in outputs)
             # A copy: the block may scale what it gets in place.
             copied = tuple(None if tensor is None else tensor.clone() for tensor in outputs)

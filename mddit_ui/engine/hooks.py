@@ -186,13 +186,19 @@ class AppliedPolicy:
 
 def _transformer(target: Any) -> tuple[nn.Module, Callable[[], Any] | None]:
     if isinstance(target, nn.Module):
-        return _not_compiled(target), None
+        return _not_compiled(_without_peft(target)), None
     transformer = getattr(target, "transformer", None)
     if not isinstance(transformer, nn.Module):
         raise ModelError(
             f"Expected a diffusers pipeline with a transformer, or a transformer; got {type(target).__name__}."
         )
-    return _not_compiled(transformer), lambda: getattr(target, "scheduler", None)
+    return _not_compiled(_without_peft(transformer)), lambda: getattr(target, "scheduler", None)
+
+
+def _without_peft(transformer: nn.Module) -> nn.Module:
+    """The transformer inside of peft's wrapper, which calls it with its LoRA in place."""
+    inner = getattr(transformer, "get_base_model", None)
+    return inner() if callable(inner) else transformer
 
 
 def _not_compiled(transformer: nn.Module) -> nn.Module:

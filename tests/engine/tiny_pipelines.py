@@ -47,10 +47,12 @@ def make(name: str, seed: int = 0) -> Any:
 
 
 def run(name: str, pipe: Any, steps: int = 4, **more: Any) -> torch.Tensor:
-    """Latents (or what ``output_type`` says) of the plain call, two prompts, seeds 0 and 1."""
+    """Latents (or what ``output_type`` says) of the plain call, two prompts, seeds 0 and 1; ``None`` takes an argument
+    of the family away."""
     family = FAMILIES[name]
     generators = [torch.Generator().manual_seed(seed) for seed in range(2)]
     given = {"num_inference_steps": steps, "generator": generators, "output_type": "latent", **family.call, **more}
+    given = {key: value for key, value in given.items() if key not in more or value is not None}
     given = {key: list(value) if isinstance(value, list) else value for key, value in given.items()}  # Z-Image edits it
     return getattr(pipe(**given), family.output)
 
