@@ -4,26 +4,40 @@ import argparse
 import json
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import get_args
+from typing import Any, cast, get_args
 
-from mddit_ui.core.errors import ConfigError
+import numpy as np
+
+from mddit_ui.cli.searched import PREFIX, searched_policy
+from mddit_ui.core.cost import MacTable
+from mddit_ui.core.errors import ConfigError, PolicyError
 from mddit_ui.core.paths import PROMPTS
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, ModelSpec, SchedulerName
 from mddit_ui.store import library
 
 DEFAULT_MODEL = "scenes-pixart"
+POLICY = "a file, the id of a saved policy, or search:ID for the best of a search (search:ID:NUMBER for any)"
 MAX_PROMPT_FILE = 4_000_000
+SETS = ("search", "holdout")  # the prompts that come along
+MANY_CLASSES = 16  # of a model that says nothing of its classes, the first so many are drawn
 
 
 def add_json(parser: ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print one JSON value instead of text")
+    """Without a default: that of the top parser stands, wherever the option is given."""
+    parser.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON value instead of text"
+    )
+
+
+def add_out(parser: ArgumentParser) -> None:
+    parser.add_argument("-o", "--out", metavar="FILE", help="write it here (default: into saved_policies)")
 
 
 def add_run(parser: ArgumentParser) -> None:
     """Model, policy and sampler of a run."""
     parser.add_argument("--model", help=f"id, hub id or folder (default: the policy's, else {DEFAULT_MODEL})")
-    parser.add_argument("--policy", default="full", help="a file, the id of a saved policy, or full (default)")
+    parser.add_argument("--policy", default="full", help=f"{POLICY}, or full (default)")
     parser.add_argument("--resample", action="store_true", help="fit the policy to another number of steps")
     parser.add_argument("--steps", type=int, help="inference steps (default: the policy's, else the model's)")
     add_sampler(parser)
@@ -53,17 +67,68 @@ def positive(text: str) -> int:
 
 
 def read_policy(name: str) -> Policy | None:
-    """A file or a saved policy; ``None`` for full depth."""
+    """A file, a saved policy, or one that a search tried; ``None`` for full depth."""
     if name == "full":
         return None
+    if name.startswith(PREFIX):
+        return searched_policy(name)
     if name.endswith(".json") or Path(name).is_file():
         return Policy.load(name)
     return library.load(name)
 
 
+def keep(policy: Policy, out: str | None) -> str:
+    """Write a new policy to ``--out``, else into the library; gives the file or the id."""
+    if out is None:
+        return library.save(policy)
+    try:
+        policy.save(out)
+    except OSError as error:
+        raise PolicyError(f"Can't write {out!r}: {error.strerror or error}.") from None
+    return out
+
+
+def mac_table(model: str, policy: Policy, scheduler: str = "default") -> MacTable:
+    """MACs of the policy's columns on a model: blocks, or branches of blocks; what it does not name is the rest.
+
+    Raises:
+        PolicyError: the model has no such sites.
+    """
+    from mddit_ui.service import catalog
+
+    view = catalog.describe(model, policy.steps, scheduler)
+    table, wanted = view.mac_table, policy.sites
+    if not wanted or wanted == table.sites:
+        return table
+    costs = dict(zip(table.sites, table.site_macs, strict=True))
+    if wanted[0] not in costs:
+        from mddit_ui.engine.runner import measure
+        from mddit_ui.models.loading import load
+
+        branches = measure(load(view.spec.id), one_image(view.spec, policy.steps, scheduler)).branches
+        costs = dict(zip(branches.sites, branches.site_macs, strict=True)) if branches else {}
+    if missing := [site for site in wanted if site not in costs]:
+        raise PolicyError(f"{view.spec.id} has no site {missing[0]!r}; see: mddit models {view.spec.id}")
+    macs = np.array([costs[site] for site in wanted])
+    return MacTable(wanted, macs, table.full(1) - float(macs.sum()))
+
+
+def one_image(spec: ModelSpec, steps: int, scheduler: str = "default") -> GenerationConfig:
+    """The smallest request that a model takes, to ask what a run of it is like."""
+    subject: dict[str, Any] = {"prompts": ("a",)} if spec.conditioning == "prompt" else {"classes": (0,)}
+    return GenerationConfig(
+        **subject,
+        steps=steps,
+        guidance_scale=spec.guidance_scale,
+        scheduler=cast(SchedulerName, scheduler),  # checked by the record
+        height=spec.height,
+        width=spec.width,
+    )
+
+
 def read_prompts(name: str, count: int) -> tuple[str, ...]:
     """The first ``count`` prompts of a set."""
-    path = PROMPTS / f"{name}.json" if name in ("search", "holdout") else Path(name)
+    path = PROMPTS / f"{name}.json" if name in SETS else Path(name)
     try:
         with path.open(encoding="utf-8") as file:
             text = file.read(MAX_PROMPT_FILE + 1)
@@ -77,6 +142,14 @@ def read_prompts(name: str, count: int) -> tuple[str, ...]:
     if not 1 <= count <= len(found):
         raise ConfigError(f"{name!r} has {len(found)} prompts; ask for 1 to {len(found)} images, not {count}.")
     return tuple(found[:count])
+
+
+def prompts_of(spec: ModelSpec, args: Namespace) -> tuple[str, ...]:
+    """What ``--prompts`` and ``--images`` ask for; a model with classes draws them in turn, other seeds each time."""
+    if spec.conditioning == "class" and args.prompts in SETS:
+        names = [str(number) for number in range(len(spec.classes) or MANY_CLASSES)]
+        return tuple(names[number % len(names)] for number in range(args.images))
+    return read_prompts(args.prompts, args.images)
 
 
 def run_of(args: Namespace) -> tuple[ModelSpec, Policy | None]:

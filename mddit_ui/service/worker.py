@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
 
-from mddit_ui.core.errors import Cancelled, MdditError, SearchError
+from mddit_ui.core.errors import Cancelled, MdditError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import Calibration, GenerationConfig, Score, SearchConfig
 from mddit_ui.core.sensitivity import Sensitivity
@@ -219,9 +219,7 @@ def _generation_config(config: SearchConfig, shift_seeds: int = 0) -> Generation
     from mddit_ui.service import catalog
 
     spec = catalog.get_model(config.model)
-    if spec.conditioning != "prompt":
-        raise SearchError(f"{spec.id} takes classes; a search needs a model that takes prompts.")
-    return GenerationConfig(
+    request = GenerationConfig(
         prompts=config.prompts,
         seeds=tuple((seed + shift_seeds) % 2**63 for seed in config.image_seeds),
         steps=config.steps,
@@ -230,6 +228,8 @@ def _generation_config(config: SearchConfig, shift_seeds: int = 0) -> Generation
         height=spec.height,
         width=spec.width,
     )
+    spec.captions(request)  # a class that there is not is told now, not by a process of the pool
+    return request
 
 
 @contextmanager

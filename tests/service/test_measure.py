@@ -11,6 +11,7 @@ from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import ClassLabel
 from mddit_ui.metrics.clip import ClipScorer
 from mddit_ui.metrics.distribution import cmmd
+from mddit_ui.models.loading import unload
 from mddit_ui.models.registry import get_model
 from mddit_ui.service import measure as service
 from mddit_ui.service.generate import generate, score
@@ -88,13 +89,16 @@ def test_accuracy_is_the_share_of_pictures_that_like_their_own_caption_best(tiny
     labels = [ClassLabel(name=name, caption=f"a {name} thing") for name in ("red", "blue", "green")]
     changed = {"clip": "tiny-clip", "classes": [label.to_dict() for label in labels]}
     file.write_text(json.dumps({**json.loads(plain), **changed}))
+    unload()
     try:
         trial = Trial.of(tiny_dit, ("red", "1", "a green thing", "blue"), steps=3)
         found = measure(trial)
+        made = pictures(trial)
         assert get_model(tiny_dit).classes == tuple(labels)
     finally:
         file.write_text(plain)
+        unload()
     scorer = ClipScorer.load("tiny-clip")
-    cosines = scorer.embed_images(pictures(trial)) @ scorer.embed_texts([label.caption for label in labels]).T
+    cosines = scorer.embed_images(made) @ scorer.embed_texts([label.caption for label in labels]).T
     assert found.accuracy == np.mean(cosines.argmax(1) == [0, 1, 2, 1])
     assert found.clip_scores == pytest.approx(100 * cosines[range(4), [0, 1, 2, 1]], rel=1e-4)

@@ -73,8 +73,18 @@ def test_pause_resume_and_the_end(tiny_pixart):
         assert each.score.psnr > 0
 
 
+def test_a_search_of_a_model_that_draws_classes(tiny_dit):
+    asked = config(tiny_dit).replace(prompts=("1", "7"), evaluations=4)
+    search = store.create(open_db(), asked)
+    assert run(search, MODEL) == 0
+    row = searches.view(search)
+    assert (row.state, row.done) == ("done", 4)
+    assert row.best.score.psnr > 0
+    assert row.best.score.clip_score is None  # this one's classes have no captions
+
+
 @pytest.mark.parametrize(
-    ("model", "told"), [("tiny-dit", "takes classes"), ("no-such-model", "no-such-model"), ("a/b/c", "a/b/c")]
+    ("model", "told"), [("tiny-dit", "draws classes"), ("no-such-model", "no-such-model"), ("a/b/c", "a/b/c")]
 )
 def test_a_model_that_does_not_fit_is_told_in_one_line(tiny_models, model, told):
     search = store.create(open_db(), config(model))
