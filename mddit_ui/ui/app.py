@@ -1,6 +1,7 @@
 """The page: `build_app` puts the parts together, `launch` serves them with safe settings."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from mddit_ui.core.records import ModelSpec
 from mddit_ui.service import catalog
 from mddit_ui.ui import captions, desk, limits, studio, theme
 from mddit_ui.ui.errors import escaped, shown
+from mddit_ui.ui.locks import locks_of
 from mddit_ui.ui.parts import is_public, known_model, session_of, shape_of, view_of
 from mddit_ui.ui.state import Session, pack, unpack
 from mddit_ui.ui.tabs import compare, library, search, understand
@@ -98,12 +100,12 @@ def build_app() -> gr.Blocks:
             api_visibility="private",
         )
 
-        def remember(name: Any, *values: Any) -> list[Any]:
+        def remember(name: Any, locked: Any, *values: Any) -> list[Any]:
             """After every change: the session for the browser, where the MACs go, the lines of Python."""
             try:
                 session = session_of(*values)
                 policy = library.named(session.policy, name)
-                packed = pack(Session(session.model, policy, session.config))
+                packed = pack(Session(session.model, policy, session.config, locks_of(locked, policy)))
                 chart = understand.macs_chart(session.model, policy, session.config.steps, session.config.scheduler)
                 return [packed, chart, library.snippet_of(policy, catalog.get_model(session.model).source)]
             except MdditError:
@@ -111,6 +113,7 @@ def build_app() -> gr.Blocks:
 
         changes = [
             inputs.grid.change,
+            inputs.grid.locks.change,
             inputs.prompt.change,
             inputs.seed.change,
             inputs.guidance.change,
@@ -119,7 +122,7 @@ def build_app() -> gr.Blocks:
         gr.on(
             changes,
             remember,
-            [parts.name, *inputs],
+            [parts.name, inputs.grid.locks, *inputs],
             [saved, understanding.macs, shelf.snippet],
             trigger_mode="always_last",
             **quiet,
@@ -128,11 +131,14 @@ def build_app() -> gr.Blocks:
         link_text = gr.Textbox(visible=False)
 
         @shown
-        def link_of(name: Any, *values: Any) -> str:
+        def link_of(name: Any, locked: Any, *values: Any) -> str:
             session = session_of(*values)
-            return pack(Session(session.model, library.named(session.policy, name), session.config))
+            policy = library.named(session.policy, name)
+            return pack(Session(session.model, policy, session.config, locks_of(locked, policy)))
 
-        link.click(link_of, [parts.name, *inputs], link_text, **spoken).success(None, link_text, None, js=COPY_LINK)
+        link.click(link_of, [parts.name, inputs.grid.locks, *inputs], link_text, **spoken).success(
+            None, link_text, None, js=COPY_LINK
+        )
         mode.click(None, None, None, js=TOGGLE)
     demo.queue(api_open=False, max_size=20, default_concurrency_limit=4, status_update_rate=5)
     return demo
@@ -179,6 +185,7 @@ def _page(spec: ModelSpec, policy: Policy | None, session: Session | None) -> li
     else:
         config = session.config
         view = view_of(spec.id, policy, config.steps, config.scheduler)
+        view = replace(view, locked=locks_of("/".join(session.locked or ()), view.policy))
         subject = config.prompts[0] if config.prompts else str(config.classes[0])
         values = [spec.id, view, subject, config.image_seeds[0], config.steps, config.guidance_scale, config.scheduler]
     return [*values, view.policy.name, *desk.model_updates(spec), search.default_prompts(spec.id)]

@@ -13,7 +13,8 @@ from mddit_ui.service import catalog
 from mddit_ui.ui import captions
 from mddit_ui.ui.errors import shown
 from mddit_ui.ui.grid import PolicyGrid
-from mddit_ui.ui.painting import READ_LOCKS, confirm, keep_locked, locks_of
+from mddit_ui.ui.locks import READ_LOCKS, keep_locked, locks_of
+from mddit_ui.ui.painting import confirm
 from mddit_ui.ui.pair import ImagePair
 from mddit_ui.ui.parts import Inputs, heading, is_public, known_model, shape_of, view_of
 

@@ -11,6 +11,7 @@ from mddit_ui.core.errors import ConfigError, PolicyError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.policy_json import loads, to_dict
 from mddit_ui.core.records import GenerationConfig
+from mddit_ui.ui.locks import locks_of
 
 VERSION = 1
 MAX_PACKED = 16_000  # characters of a link
@@ -19,11 +20,15 @@ MAX_UNPACKED = 300_000  # bytes after decompression
 
 @dataclass(frozen=True)
 class Session:
-    """Model, policy and request of one visitor."""
+    """Model, policy and request of one visitor.
+
+    ``locked``: one string a step, ``?`` for the free cells and the action's letter for those that stay.
+    """
 
     model: str
     policy: Policy
     config: GenerationConfig
+    locked: tuple[str, ...] | None = None
 
 
 def pack(session: Session) -> str:
@@ -34,6 +39,8 @@ def pack(session: Session) -> str:
     """
     policy = {key: value for key, value in to_dict(session.policy).items() if key != "notes"}
     content = {"v": VERSION, "model": session.model, "policy": policy, "config": session.config.to_dict()}
+    if session.locked:
+        content["locked"] = "/".join(session.locked)
     raw = zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 9)
     text = base64.urlsafe_b64encode(raw).decode().rstrip("=")
     if len(text) > MAX_PACKED:
@@ -48,7 +55,8 @@ def unpack(text: Any) -> Session:
         ConfigError: too long, damaged, of another version, or with values out of bounds.
     """
     content = _content(text)
-    if not isinstance(content, dict) or set(content) != {"v", "model", "policy", "config"} or content["v"] != VERSION:
+    known = {"v", "model", "policy", "config"}
+    if not isinstance(content, dict) or set(content) - {"locked"} != known or content["v"] != VERSION:
         raise ConfigError("The link was made by another version of this page.")
     model, policy, config = content["model"], content["policy"], content["config"]
     if not isinstance(model, str) or not 0 < len(model) <= 200:
@@ -56,7 +64,8 @@ def unpack(text: Any) -> Session:
     if not isinstance(config, dict):
         raise ConfigError("The link holds no request.")
     try:
-        return Session(model, loads(json.dumps(policy)), GenerationConfig.from_dict(config))
+        loaded = loads(json.dumps(policy))
+        return Session(model, loaded, GenerationConfig.from_dict(config), locks_of(content.get("locked"), loaded))
     except PolicyError as error:
         raise ConfigError(f"The policy in the link is damaged. {error}") from None
 

@@ -78,6 +78,6 @@ def test_templates_evaluate_nothing(path: Path) -> None:
 
 
 def test_a_large_grid_goes_without_shades() -> None:
-    policy = Policy.full(200, 100)
-    similarity = np.ones((200, 100))
+    policy = Policy.full(201, 100)
+    similarity = np.ones((201, 100))
     assert as_content(GridView(policy, similarity=similarity))["similarity"] is None

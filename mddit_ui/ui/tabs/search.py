@@ -18,6 +18,7 @@ from mddit_ui.ui import captions
 from mddit_ui.ui.chart import ChartView, PlotlyChart
 from mddit_ui.ui.errors import shown
 from mddit_ui.ui.grid import GridView, PolicyGrid, as_content, short_labels
+from mddit_ui.ui.locks import locks_of
 from mddit_ui.ui.parts import Inputs, facts, heading, is_public, known_model, view_of
 from mddit_ui.ui.running import duration
 
@@ -78,7 +79,9 @@ def build(inputs: Inputs, job: gr.BrowserState) -> Tab:
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
     @shown
-    def begin(model: Any, steps: Any, guidance: Any, scheduler: Any, *values: Any) -> list[Any]:
+    def begin(
+        model: Any, policy: Policy | None, locked: Any, steps: Any, guidance: Any, scheduler: Any, *values: Any
+    ) -> list[Any]:
         spec = known_model(model)
         if spec.conditioning != "prompt":
             raise ConfigError("Searching needs captions; this model draws classes.")
@@ -97,12 +100,23 @@ def build(inputs: Inputs, job: gr.BrowserState) -> Tab:
             evaluations=int(count or 0),
             seed=int(seed or 1),
         )
-        search = service.start(config)
+        search = service.start(config, locked=locks_of(locked, policy))
         return [search, *show(search)]
 
     started = start.click(
         begin,
-        [inputs.model, inputs.steps, inputs.guidance, inputs.scheduler, budget, evaluations, search_seed, prompts],
+        [
+            inputs.model,
+            inputs.grid,
+            inputs.grid.locks,
+            inputs.steps,
+            inputs.guidance,
+            inputs.scheduler,
+            budget,
+            evaluations,
+            search_seed,
+            prompts,
+        ],
         [job, *outputs],
         show_progress="minimal",
         api_visibility="private",
