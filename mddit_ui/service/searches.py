@@ -11,6 +11,7 @@ from pathlib import Path
 from mddit_ui.core.errors import SearchError
 from mddit_ui.core.paths import ROOT, data_dir
 from mddit_ui.core.records import SearchConfig
+from mddit_ui.service import holdout
 from mddit_ui.service.processes import alive, started
 from mddit_ui.store import searches as store
 from mddit_ui.store.db import open_db
@@ -28,8 +29,9 @@ def start(config: SearchConfig, *, locked: Sequence[str] | None = None, command:
         locked: one string a step, ``#`` ``=`` ``.`` for cells that stay, ``?`` for free ones.
 
     Raises:
-        SearchError: too many searches run already.
+        SearchError: too many searches run already, or the prompts are those that it will be judged by.
     """
+    holdout.refuse(config.prompts)
     _check_room()
     search = store.create(open_db(), config, locked=tuple(locked) if locked else None)
     _spawn(search, command)
