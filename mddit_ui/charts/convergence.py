@@ -1,4 +1,4 @@
-"""How a search gets better: the objective of every evaluation and the best so far."""
+"""How a search gets better: every evaluation and the best so far, beside full depth and known schedules."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,28 +9,55 @@ import plotly.graph_objects as go
 from mddit_ui.charts import style
 
 READ = (
-    "Every dot is one evaluated policy, the line is the best so far. "
-    "Once the line stays flat, more evaluations bring little."
+    "Every dot is one evaluated policy, the line is the best so far (by score and closeness to full depth together); "
+    "once it stays flat, more evaluations bring little."
 )
 
 
+class Line(NamedTuple):
+    """A known score to compare with: full depth, or a schedule of about the same budget."""
+
+    name: str
+    value: float
+
+
 class ConvergenceInfo(NamedTuple):
-    """(n,) evaluation numbers, their objective (NaN when not finite) and CLIP score, and the best objective so far."""
+    """What the chart shows.
+
+    Args:
+        numbers: (n,) of the evaluations; values: their score, NaN when not finite.
+        best: (n,) the score of the policy with the best objective so far.
+        total: evaluations in all; measure: what the score is.
+        rival: the same of another search, to compare with.
+    """
 
     numbers: np.ndarray
-    objectives: np.ndarray
-    clip_scores: np.ndarray
+    values: np.ndarray
     best: np.ndarray
+    lines: tuple[Line, ...]
     total: int
+    measure: str
+    rival: "ConvergenceInfo | None" = None
 
 
 def convergence_info(
-    numbers: Sequence[int], objectives: Sequence[float], clip_scores: Sequence[float | None], total: int
+    numbers: Sequence[int],
+    objectives: Sequence[float],
+    values: Sequence[float | None],
+    total: int,
+    *,
+    lines: Sequence[Line] = (),
+    measure: str = "CLIP score",
+    rival: ConvergenceInfo | None = None,
 ) -> ConvergenceInfo:
-    values = np.asarray(objectives, float)
-    best = np.fmax.accumulate(values) if values.size else values
-    clips = np.array([np.nan if score is None else score for score in clip_scores], float)
-    return ConvergenceInfo(np.asarray(numbers, int), values, clips, best, total)
+    scores = np.array([np.nan if value is None else value for value in values], float)
+    ranks = np.array([-np.inf if np.isnan(value) else value for value in objectives], float)
+    best, leader = np.full(len(scores), np.nan), -1
+    for place, rank in enumerate(ranks):
+        if rank > (ranks[leader] if leader >= 0 else -np.inf):
+            leader = place
+        best[place] = scores[leader] if leader >= 0 else np.nan
+    return ConvergenceInfo(np.asarray(numbers, int), scores, best, tuple(lines), total, measure, rival)
 
 
 def convergence_figure(info: ConvergenceInfo, dark: bool) -> go.Figure:
@@ -38,24 +65,40 @@ def convergence_figure(info: ConvergenceInfo, dark: bool) -> go.Figure:
     figure = style.figure(dark, height=330)
     figure.add_scatter(
         x=info.numbers.tolist(),
-        y=_values(info.objectives),
-        customdata=_values(info.clip_scores),
+        y=_values(info.values),
+        customdata=[str(number) for number in info.numbers],
         mode="markers",
         name="evaluated",
         marker={"color": colours.compute_soft, "size": 6},
-        hovertemplate="evaluation %{x}<br>objective %{y:.3f}<br>CLIP score %{customdata:.2f}<extra></extra>",
+        hovertemplate=f"evaluation %{{x}}<br>{info.measure} %{{y:.2f}}<extra></extra>",
     )
+    _best(figure, info, "best so far", colours.compute)
+    if info.rival is not None:
+        _best(figure, info.rival, "the other search", colours.cache)
+    for line, dash in zip(info.lines, ("dot", "dash", "dashdot", "longdash", "solid"), strict=False):
+        figure.add_scatter(
+            x=[0, max(info.total, 1)],
+            y=[line.value] * 2,
+            mode="lines",
+            name=style.plain(line.name),
+            line={"color": colours.ink_faint, "width": 1.2, "dash": dash},
+            hovertemplate=f"{style.plain(line.name)}: %{{y:.2f}}<extra></extra>",
+        )
+    total = max(info.total, info.rival.total if info.rival else 1, 1)
+    figure.update_xaxes(title_text="evaluation", range=[0, total * 1.02])
+    figure.update_yaxes(title_text=info.measure)
+    return figure
+
+
+def _best(figure: go.Figure, info: ConvergenceInfo, name: str, colour: str) -> None:
     figure.add_scatter(
         x=info.numbers.tolist(),
         y=_values(info.best),
         mode="lines",
-        name="best so far",
-        line={"color": colours.compute, "width": 2, "shape": "hv"},
-        hovertemplate="best after %{x}: %{y:.3f}<extra></extra>",
+        name=name,
+        line={"color": colour, "width": 2, "shape": "hv"},
+        hovertemplate=f"{name}, after %{{x}}: %{{y:.2f}}<extra></extra>",
     )
-    figure.update_xaxes(title_text="evaluation", range=[0, max(info.total, 1) * 1.02])
-    figure.update_yaxes(title_text="objective (higher is better)")
-    return figure
 
 
 def _values(array: np.ndarray) -> list[float | None]:

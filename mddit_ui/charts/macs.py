@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from mddit_ui.charts import style
+from mddit_ui.charts.cells import marks
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.policy import Policy
 
@@ -57,13 +58,12 @@ def macs_figure(info: MacsInfo, dark: bool) -> go.Figure:
             xaxis=x,
             yaxis=y,
         )
-    axis = figure.layout.xaxis.to_plotly_json()
-    yaxis = {**figure.layout.yaxis.to_plotly_json(), "range": [0, 102], "dtick": 25, "showgrid": False}
-    plain = {"showgrid": False, "nticks": 10}
+    style.two_panels(figure, ("step", "block"), "% of full MACs", [0, 102])
     figure.update_layout(
-        xaxis={**axis, **plain, "domain": [0, 0.47], "title": {**axis["title"], "text": "step"}},
-        xaxis2={**axis, **plain, "domain": [0.55, 1], "anchor": "y2", "title": {**axis["title"], "text": "block"}},
-        yaxis={**yaxis, "title": {**yaxis["title"], "text": "% of full MACs"}},
-        yaxis2={**yaxis, "anchor": "x2", "showticklabels": False},
+        xaxis={"tickvals": marks(len(info.by_step), 8)},
+        xaxis2={
+            "tickvals": marks(len(info.by_site), 8),
+            "ticktext": [info.labels[at] for at in marks(len(info.by_site), 8)],
+        },
     )
     return figure

@@ -136,3 +136,20 @@ def figure(dark: bool, **layout: Any) -> go.Figure:
             **layout,
         }
     )
+
+
+def two_panels(figure: go.Figure, titles: tuple[str, str], value: str, range_: list[float]) -> None:
+    """Two panels side by side that share what is measured; the traces name x and x2."""
+    axis = {**figure.layout.xaxis.to_plotly_json(), "showgrid": False, "tickangle": 0}
+    yaxis = {**figure.layout.yaxis.to_plotly_json(), "range": range_, "dtick": 25, "showgrid": False}
+    figure.update_layout(
+        xaxis={**axis, "domain": [0, 0.47], "title": {**axis["title"], "text": titles[0]}},
+        xaxis2={**axis, "domain": [0.55, 1], "anchor": "y2", "title": {**axis["title"], "text": titles[1]}},
+        yaxis={**yaxis, "title": {**yaxis["title"], "text": value}},
+        yaxis2={**yaxis, "anchor": "x2", "showticklabels": False},
+    )
+
+
+def plain(text: str) -> str:
+    """Plotly reads a few HTML tags in texts; names of people are shown as they are written."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

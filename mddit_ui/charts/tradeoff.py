@@ -31,6 +31,7 @@ class TradeoffInfo(NamedTuple):
     runs: tuple[Point, ...]
     full: float | None
     backbone: str
+    rival: tuple[Point, ...] = ()  # the front of another search
 
 
 def front_of(points: Sequence[Point]) -> tuple[Point, ...]:
@@ -48,8 +49,10 @@ def tradeoff_info(
     runs: Sequence[Point] = (),
     full: float | None = None,
     backbone: str = "",
+    rival: Sequence[Point] = (),
 ) -> TradeoffInfo:
-    return TradeoffInfo(tuple(searched), front_of(searched), tuple(baselines), tuple(runs), full, backbone)
+    known = (tuple(baselines), tuple(runs))
+    return TradeoffInfo(tuple(searched), front_of(searched), *known, full, backbone, front_of(rival))
 
 
 def tradeoff_figure(info: TradeoffInfo, dark: bool) -> go.Figure:
@@ -69,11 +72,15 @@ def tradeoff_figure(info: TradeoffInfo, dark: bool) -> go.Figure:
         _points(
             figure, info.front, "front", mode="lines+markers", line=line, marker={"size": 7, "color": colours.compute}
         )
+    if info.rival:
+        line = {"color": colours.cache, "width": 1.8, "shape": "hv"}
+        dots = {"size": 7, "color": colours.cache}
+        _points(figure, info.rival, "front of the other", mode="lines+markers", line=line, marker=dots)
     hollow = {"size": 9, "symbol": "diamond-open", "color": colours.ink_soft, "line": {"width": 1.6}}
     _points(figure, info.baselines, "known schedules", marker=hollow)
     ring = {"size": 11, "color": colours.cache, "line": {"width": 1.4, "color": colours.ink_soft}}
     _points(figure, info.runs, "your runs", marker=ring)
-    points = (*info.searched, *info.baselines, *info.runs)
+    points = (*info.searched, *info.baselines, *info.runs, *info.rival)
     budgets = [100 * point.budget for point in points]
     scores = [point.clip_score for point in points] + ([] if info.full is None else [info.full])
     figure.update_xaxes(title_text="MACs, % of full depth", ticksuffix=" %", range=_range(budgets, 4.0))
@@ -96,15 +103,10 @@ def _points(figure: go.Figure, points: Sequence[Point], name: str, mode: str = "
     figure.add_scatter(
         x=[100 * point.budget for point in points],
         y=[point.clip_score for point in points],
-        text=[_plain(point.name) for point in points],
+        text=[style.plain(point.name) for point in points],
         customdata=[point.key for point in points],
         mode=mode,
         name=name,
         hovertemplate="%{text}<br>%{x:.1f} % of MACs<br>CLIP score %{y:.2f}<extra></extra>",
         **more,
     )
-
-
-def _plain(text: str) -> str:
-    """Plotly reads a few HTML tags in texts; names of people are shown as they are written."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,7 +1,6 @@
 """The page: `build_app` puts the parts together, `launch` serves them with safe settings."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +8,15 @@ import gradio as gr
 
 from mddit_ui.core.errors import MdditError
 from mddit_ui.core.policy import Policy
-from mddit_ui.core.records import ModelSpec
 from mddit_ui.service import catalog
-from mddit_ui.ui import captions, desk, limits, studio, theme
-from mddit_ui.ui.errors import escaped, shown
+from mddit_ui.ui import captions, desk, limits, page, studio, theme, visit
+from mddit_ui.ui.errors import shown
 from mddit_ui.ui.locks import locks_of
-from mddit_ui.ui.parts import is_public, known_model, session_of, shape_of, view_of
-from mddit_ui.ui.state import Session, pack, unpack
+from mddit_ui.ui.parts import is_public, known_model, session_of, view_of
+from mddit_ui.ui.state import Session, pack
 from mddit_ui.ui.tabs import compare, library, search, understand
 
 TITLE = "mddit: depth schedules for diffusion transformers"
-FIRST_MODEL = "scenes-pixart"
 PORT = 7860
 HEADER = (Path(__file__).parent / "static" / "header.html").read_text()
 COPY_LINK = """(packed) => { const url = new URL(window.location.href); url.search = "?s=" + packed;
@@ -39,7 +36,8 @@ def build_app() -> gr.Blocks:
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 3600), fill_width=True) as demo:
         saved = gr.BrowserState("", storage_key="mddit-session", secret="mddit")  # noqa: S106 not a secret
         job = gr.BrowserState("", storage_key="mddit-search", secret="mddit")  # noqa: S106
-        kept, visit, calibration = gr.State(None), gr.State(()), gr.State(None)
+        past = gr.BrowserState([], storage_key="mddit-runs", secret="mddit")  # noqa: S106
+        kept, calibration = gr.State(None), gr.State(None)
         with gr.Row(elem_id="m-header"):
             gr.HTML(HEADER, padding=False, min_width=300)
             model = gr.Dropdown(
@@ -59,42 +57,58 @@ def build_app() -> gr.Blocks:
             with gr.Tab("Understand", id="understand"):
                 understanding = understand.build(inputs, calibration)
             with gr.Tab("Search", id="search"):
-                searching = search.build(inputs, job)
+                searching = search.build(inputs, parts.name, job)
             with gr.Tab("Compare", id="compare"):
-                runs_chart, runs_table = compare.build(inputs, visit)
+                comparing = compare.build(inputs, past)
             with gr.Tab("Library", id="library"):
-                shelf = library.build(parts)
+                shelf = library.build(parts, past)
 
         quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         spoken: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
         desk.wire(parts, calibration)
-        ended = studio.wire(inputs, parts.pair, parts.go, parts.stop, kept, visit)
-        ended.then(compare.shown_runs, visit, [runs_chart, runs_table], **quiet)
+        ended = studio.wire(inputs, parts.name, parts.rival, parts.pair, parts.go, parts.stop, kept, past)
+        runs = [comparing.chart, comparing.table]
+        ended.then(compare.shown_runs, past, runs, **quiet)
 
-        page = [*inputs, parts.name, *desk.model_outputs(parts), searching.prompts]
+        everything = [*inputs, parts.name, *desk.model_outputs(parts), searching.prompts]
 
         @shown
         def restore(stored: Any, stored_job: Any, request: gr.Request) -> list[Any]:
-            session = session_from(request.query_params.get("s"), stored)
+            session = page.session_from(request.query_params.get("s"), stored)
             number = request.query_params.get("job") or stored_job
-            return [*page_of(session), *search.show(number), number if search.exists(number) else "", library.choices()]
+            found = number if search.exists(number) else ""
+            return [*page.page_of(session), *search.show(number), found]
 
-        demo.load(restore, [saved, job], [*page, *searching.outputs, job, shelf.listing], **spoken).then(
-            None, None, None, js=DROP_LINK
+        demo.load(restore, [saved, job], [*everything, *searching.outputs, job], **spoken).then(
+            compare.shown_runs, past, runs, **quiet
+        ).then(None, None, None, js=DROP_LINK)
+
+        @shown
+        def run_again(event: gr.EventData) -> list[Any]:
+            """An earlier run: its request and policy on the desk, its pictures beside it."""
+            run = str(getattr(event, "key", ""))[:32]
+            return [*page.page_of(visit.session_of_run(run)), visit.pair_again(run), None]
+
+        gr.on(
+            [comparing.table.select, comparing.chart.select],
+            run_again,
+            None,
+            [*everything, parts.pair, parts.preset],
+            **spoken,
         )
 
         @shown
         def change_model(chosen: Any, policy: Policy | None) -> list[Any]:
             spec = known_model(chosen)
             view = view_of(spec.id, policy, spec.steps, "default")
-            values = [spec.id, view, captions.default_caption(spec), 0, spec.steps, spec.guidance_scale, "default"]
+            values = [spec.id, view, captions.default_caption(spec), 0, spec.steps, spec.guidance_scale, "default", 1]
             more = [view.policy.name, *desk.model_updates(spec), search.default_prompts(spec.id)]
             return [*values, *more, None, None, understand.NOT_MEASURED]
 
         model.input(
             change_model,
             [model, inputs.grid],
-            [*page, kept, calibration, understanding.similarity],
+            [*everything, kept, calibration, understanding.similarity],
             concurrency_limit=None,
             show_progress="minimal",
             api_visibility="private",
@@ -117,6 +131,7 @@ def build_app() -> gr.Blocks:
             inputs.prompt.change,
             inputs.seed.change,
             inputs.guidance.change,
+            inputs.count.change,
             parts.name.change,
         ]
         gr.on(
@@ -144,60 +159,13 @@ def build_app() -> gr.Blocks:
     return demo
 
 
-def session_from(link: Any, stored: Any) -> Session | None:
-    """The session of the link, else of the browser's storage, else none; a damaged one is said, not raised."""
-    for text, from_link in ((link, True), (stored, False)):
-        if not text:
-            continue
-        try:
-            session = unpack(text)
-            known_model(session.model)
-            return session
-        except MdditError as error:
-            if from_link:
-                gr.Warning(escaped(error))
-    return None
-
-
-def page_of(session: Session | None) -> list[Any]:
-    """Values of the whole page for a session, or for the first visit."""
-    if session is not None:
-        try:
-            spec = known_model(session.model)
-            return _page(spec, session.policy, session)
-        except MdditError as error:
-            gr.Warning(escaped(error))
-    return _page(first_model(), None, None)
-
-
-def first_model() -> ModelSpec:
-    """The demo model, or the first of the list."""
-    models = {spec.id: spec for spec in catalog.list_models()}
-    return models.get(os.environ.get("MDDIT_MODEL", FIRST_MODEL)) or next(iter(models.values()))
-
-
-def _page(spec: ModelSpec, policy: Policy | None, session: Session | None) -> list[Any]:
-    if session is None:
-        sites = shape_of(spec.id, spec.steps, "default")
-        policy = desk.preset_policy("Skip-Cache", 3, len(sites.timesteps), len(sites.sites))
-        view = view_of(spec.id, policy, spec.steps, "default")
-        values = [spec.id, view, captions.default_caption(spec), 0, spec.steps, spec.guidance_scale, "default"]
-    else:
-        config = session.config
-        view = view_of(spec.id, policy, config.steps, config.scheduler)
-        view = replace(view, locked=locks_of("/".join(session.locked or ()), view.policy))
-        subject = config.prompts[0] if config.prompts else str(config.classes[0])
-        values = [spec.id, view, subject, config.image_seeds[0], config.steps, config.guidance_scale, config.scheduler]
-    return [*values, view.policy.name, *desk.model_updates(spec), search.default_prompts(spec.id)]
-
-
 def launch(**more: Any) -> None:
     """Serve the page on http://127.0.0.1:7860 until it is stopped; ``more`` goes to Gradio's ``launch``."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     port = int(os.environ.get("GRADIO_SERVER_PORT", more.pop("server_port", None) or PORT))
     name = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
-    page = build_app()
-    page.launch(
+    demo = build_app()
+    demo.launch(
         server_name=name,
         server_port=port,
         theme=theme.theme(),
@@ -216,4 +184,4 @@ def launch(**more: Any) -> None:
         **more,
     )
     print(f"mddit is on http://{name}:{port} (Ctrl-C stops it)", flush=True)
-    page.block_thread()
+    demo.block_thread()

@@ -15,7 +15,7 @@ from mddit_ui.ui.errors import shown
 from mddit_ui.ui.grid import PolicyGrid
 from mddit_ui.ui.locks import READ_LOCKS, keep_locked, locks_of
 from mddit_ui.ui.painting import confirm
-from mddit_ui.ui.pair import ImagePair
+from mddit_ui.ui.pair import FULL, ImagePair
 from mddit_ui.ui.parts import Inputs, heading, is_public, known_model, shape_of, view_of
 
 PRESET_NAMES = {
@@ -40,6 +40,7 @@ class Desk(NamedTuple):
 
     inputs: Inputs
     card: gr.Markdown
+    rival: gr.Dropdown
     pair: ImagePair
     go: gr.Button
     stop: gr.Button
@@ -83,14 +84,20 @@ def build(model: gr.Dropdown) -> Desk:
                     "Upload",
                     size="md",
                     type="binary",
-                    file_types=[".json"],
+                    file_types=[".json", ".yaml", ".yml", ".txt", ".npz"],
                     elem_id="library-upload",
                     min_width=84,
                 )
             card = gr.Markdown("", elem_classes="m-note", elem_id="model-card")
         with gr.Column(scale=9, elem_classes="m-panel", min_width=360):
-            heading("Pictures", "the same seed at full depth and with this policy")
-            prompt = gr.Textbox(label="Caption", lines=2, max_lines=4, max_length=2000, elem_id="prompt")
+            heading("Pictures", "the same seeds, two policies")
+            prompt = gr.Textbox(
+                label="Caption, or one a line for several pictures",
+                lines=2,
+                max_lines=4,
+                max_length=4000,
+                elem_id="prompt",
+            )
             warning = gr.Markdown("", elem_classes="m-warning", elem_id="caption-warning")
             with gr.Accordion("Examples and caption builder", open=False, elem_id="builder") as builder:
                 examples = gr.Dropdown([], label="Examples", value=None, elem_id="examples")
@@ -109,11 +116,22 @@ def build(model: gr.Dropdown) -> Desk:
                     4.5, label="Guidance", minimum=0, maximum=50, step=0.5, min_width=64, elem_id="guidance"
                 )
                 scheduler = gr.Dropdown(list(SCHEDULERS.items()), value="default", label="Sampler", min_width=120)
+            with gr.Row(elem_classes="m-tight m-go"):
+                count = gr.Radio(
+                    [1, 2, 3, 4], value=1, label="Seeds", elem_classes="m-seg", elem_id="count", min_width=150, scale=0
+                )
+                rival = gr.Dropdown(
+                    [(FULL, "full")],
+                    value="full",
+                    label="Compare with",
+                    elem_id="rival",
+                    min_width=150,
+                )
                 go = gr.Button("Generate", variant="primary", size="md", elem_id="generate", min_width=110)
                 stop = gr.Button("Cancel", variant="stop", size="md", visible=False, elem_id="cancel", min_width=110)
             pair = ImagePair(None, elem_id="pair")
-    inputs = Inputs(model, grid, prompt, seed, steps, guidance, scheduler)
-    pictures = (card, pair, go, stop, examples, builder, lists, add, clear, warning)
+    inputs = Inputs(model, grid, prompt, seed, steps, guidance, scheduler, count)
+    pictures = (card, rival, pair, go, stop, examples, builder, lists, add, clear, warning)
     return Desk(inputs, *pictures, preset, every, name, save, download, upload)
 
 

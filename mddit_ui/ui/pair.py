@@ -1,8 +1,8 @@
-"""The pair of pictures: full depth and policy, same seed, with a divider and their numbers."""
+"""The pictures of two policies, same seeds: up to four pairs with a divider, and their numbers."""
 
 import base64
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,18 @@ from PIL import Image
 STATIC = Path(__file__).parent / "static"
 _HTML, _CSS, _JS = ((STATIC / f"pair.{kind}").read_text() for kind in ("html", "css", "js"))
 EMPTY = "Press Generate: both pictures are made from the same seed, so every difference comes from the policy."
+FULL = "Full depth"
 
 
 @dataclass(frozen=True, eq=False)
 class PairView:
-    """What the pair shows.
+    """What the pictures show.
 
     Args:
-        left, right: (h, w, 3) uint8; full depth and policy.
-        rows: (name, full, policy, change, "good" | "bad" | "") of the table.
+        left, right: (n, h, w, 3) uint8; of the rival (full depth, or another policy) and of the policy.
+        names: of the two sides.
+        captions: one line a pair, shown under it when there are several.
+        rows: (name, rival, policy, change, "good" | "bad" | "") of the table.
         facts: (name, value) about the two together.
         busy: what is being done; ``share`` of it that is done.
         final: pictures are kept without loss; previews are not.
@@ -29,12 +32,14 @@ class PairView:
 
     left: np.ndarray | None = None
     right: np.ndarray | None = None
+    names: tuple[str, str] = (FULL, "This policy")
+    captions: tuple[str, ...] = ()
     rows: tuple[tuple[str, str, str, str, str], ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
     busy: str = ""
     share: float = 0.0
     note: str = ""
-    final: bool = field(default=False)
+    final: bool = False
 
 
 class ImagePair(gr.HTML):
@@ -51,9 +56,11 @@ class ImagePair(gr.HTML):
         view = value or PairView()
         first = view.left if view.left is not None else view.right
         return {
-            "left": _url(view.left, view.final),
-            "right": _url(view.right, view.final),
-            "ratio": 1.0 if first is None else first.shape[1] / first.shape[0],
+            "left": _urls(view.left, view.final),
+            "right": _urls(view.right, view.final),
+            "ratio": 1.0 if first is None else first.shape[2] / first.shape[1],
+            "names": list(view.names),
+            "captions": list(view.captions),
             "rows": [list(row) for row in view.rows],
             "facts": [list(fact) for fact in view.facts],
             "busy": view.busy,
@@ -75,10 +82,12 @@ class ImagePair(gr.HTML):
         return None
 
 
-def _url(image: np.ndarray | None, final: bool) -> str:
-    """The picture inside a data URL, so that nothing is left behind in a temporary folder."""
-    if image is None:
-        return ""
+def data_url(image: np.ndarray, *, lossless: bool = False, quality: int = 80) -> str:
+    """A picture inside a data URL, so that nothing is left behind in a temporary folder."""
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "WEBP", lossless=final, quality=80 if not final else 60, method=2)
+    Image.fromarray(image).save(buffer, "WEBP", lossless=lossless, quality=60 if lossless else quality, method=2)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _urls(images: np.ndarray | None, final: bool) -> list[str]:
+    return [] if images is None else [data_url(image, lossless=final) for image in images]

@@ -19,6 +19,8 @@ from mddit_ui.ui.errors import escaped
 from mddit_ui.ui.grid import GridView
 from mddit_ui.ui.state import Session
 
+MOST_PICTURES = 4  # pairs that are shown at one time
+
 
 class Inputs(NamedTuple):
     """The components whose values are the session, in the order of `session_of`."""
@@ -30,6 +32,7 @@ class Inputs(NamedTuple):
     steps: gr.Number
     guidance: gr.Number
     scheduler: gr.Dropdown
+    count: gr.Radio
 
 
 def is_public() -> bool:
@@ -38,9 +41,9 @@ def is_public() -> bool:
 
 
 def session_of(
-    model: Any, policy: Policy | None, prompt: Any, seed: Any, steps: Any, guidance: Any, scheduler: Any
+    model: Any, policy: Policy | None, prompt: Any, seed: Any, steps: Any, guidance: Any, scheduler: Any, count: Any
 ) -> Session:
-    """The session that the page shows.
+    """The session that the page shows: one caption with ``count`` seeds, or one picture for each line of the captions.
 
     Raises:
         ConfigError, ModelError: a value is out of bounds; the message says which.
@@ -48,7 +51,25 @@ def session_of(
     spec = known_model(model)
     if policy is None:
         raise ConfigError("The grid is still empty; wait until the model is there.")
-    return Session(spec.id, policy, request_of(spec, (str(prompt or ""),), (seed,), steps, guidance, scheduler))
+    lines = [line for line in str(prompt or "").splitlines() if line.strip()] or [""]
+    if len(lines) > MOST_PICTURES:
+        raise ConfigError(
+            f"One picture is made for each line, and {MOST_PICTURES} at most; there are {len(lines)} lines."
+        )
+    first = _whole(seed, "The seed")
+    seeds: Sequence[int] = (first,)
+    if len(lines) == 1:
+        seeds = range(first, first + min(max(_whole(count, "Pictures"), 1), MOST_PICTURES))
+        lines = lines * len(seeds)
+    return Session(spec.id, policy, request_of(spec, lines, seeds, steps, guidance, scheduler))
+
+
+def asked(config: GenerationConfig) -> tuple[str, int]:
+    """The caption box and the number of pictures of a request: the inverse of `session_of`."""
+    subjects = config.prompts or tuple(str(number) for number in config.classes)
+    if len(set(subjects)) == 1:
+        return subjects[0], min(len(subjects), MOST_PICTURES)
+    return "\n".join(subjects[:MOST_PICTURES]), 1
 
 
 def request_of(

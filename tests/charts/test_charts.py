@@ -6,10 +6,11 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from mddit_ui.charts import convergence, depth, macs, similarity, style, tradeoff
+from mddit_ui.charts import cells, convergence, depth, macs, profile, residual, sensitivity, similarity, style, tradeoff
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import Calibration
+from mddit_ui.core.sensitivity import Sensitivity
 
 POLICY = Policy.from_rows(["##", "#=", ".="])
 TABLE = MacTable(("b.0", "b.1"), np.array([3.0, 5.0]), 2.0)
@@ -29,10 +30,42 @@ def test_macs_are_shares_of_full_depth() -> None:
 
 def test_similarity_has_blocks_as_rows() -> None:
     info = similarity.similarity_info(calibration(), ("0", "1"))
-    assert info.cosine.shape == (2, 3)
-    assert np.isnan(info.cosine[:, 0]).all()
-    assert info.cosine[1].tolist()[1:] == [0.8, 0.95]
-    assert 0.79 < info.lowest < 0.82
+    assert info.values.shape == (2, 3)
+    assert np.isnan(info.values[:, 0]).all()
+    assert info.values[1].tolist()[1:] == [0.8, 0.95]
+    assert 0.79 < info.low < 0.82
+
+
+def test_a_cell_of_a_chart_names_its_step_and_its_block() -> None:
+    figure = similarity.similarity_figure(similarity.similarity_info(calibration(), ("0", "1")), False)
+    assert figure.data[0].customdata[1][2] == "cell:2:1"
+
+
+def test_sensitivity_is_the_logarithm_of_the_error() -> None:
+    cached = np.full((1, 3, 2), 1e-4)
+    cached[0, 2, 1] = 1e-6
+    info = sensitivity.sensitivity_info(Sensitivity(cached, np.ones((3, 2))), ("0", "1"))
+    assert np.isnan(info.values[:, 0]).all()  # nothing to cache in step 0
+    assert info.values[0, 1] == pytest.approx(-2)
+    assert info.values[1, 2] == pytest.approx(-3)
+
+
+def test_residuals_are_percent_of_the_input() -> None:
+    assert residual.residual_info(calibration(), ("0", "1")).values[1].tolist()[1:] == pytest.approx([80.0, 95.0])
+
+
+def test_steps_are_timed_from_end_to_end() -> None:
+    info = profile.profile_info([0.5, 0.6, 0.65], [0.5, 0.7, 0.9], [1.0, 0.5, 0.25])
+    assert info.policy_ms[1:].tolist() == pytest.approx([100, 50])
+    assert np.isnan(info.policy_ms[0])  # can't be told from reading the caption
+    assert info.expected_ms.tolist() == pytest.approx([200, 100, 50])
+
+
+@pytest.mark.parametrize(("count", "last"), [(1, 0), (12, 11), (14, 12), (100, 90), (120, 110)])
+def test_axes_have_at_most_twelve_marks(count: int, last: int) -> None:
+    places = cells.marks(count)
+    assert len(places) <= 12
+    assert places[-1] == last
 
 
 def test_the_front_holds_what_nothing_beats() -> None:
@@ -45,16 +78,33 @@ def test_the_front_holds_what_nothing_beats() -> None:
 
 
 def test_the_best_so_far_passes_over_failures() -> None:
-    info = convergence.convergence_info([1, 2, 3, 4], [1.0, math.nan, 3.0, 2.0], [30.0, None, 31.0, 30.5], 10)
-    assert info.best.tolist() == [1.0, 1.0, 3.0, 3.0]
-    assert np.isnan(info.clip_scores[1])
+    """The line shows the score of the policy that leads by the objective, which may have a lower score."""
+    info = convergence.convergence_info([1, 2, 3, 4], [1.0, math.nan, 3.0, 2.0], [31.0, None, 30.0, 30.5], 10)
+    assert info.best.tolist() == [31.0, 31.0, 30.0, 30.0]
+    assert np.isnan(info.values[1])
+
+
+def test_before_the_first_success_there_is_no_best() -> None:
+    info = convergence.convergence_info([1, 2], [math.nan, 1.0], [None, 30.0], 10)
+    assert np.isnan(info.best[0])
+    assert info.best[1] == 30.0
 
 
 def test_depth_is_the_mean_of_the_best_policies() -> None:
     tables = [("##", "#="), ("##", "=="), ("##", "##"), ("##", ".."), ("..", "##"), ("..", "..")]
     info = depth.depth_info(tables, [5.0, 4.0, 3.0, 2.0, 1.0, math.nan], ("0", "1"))
     assert info.policies == 4
-    assert info.computed.tolist() == [[1.0, 0.5], [1.0, 0.25]]
+    computed, cached, skipped = info.shares
+    assert computed.tolist() == [[1.0, 0.5], [1.0, 0.25]]
+    assert cached.tolist() == [[0.0, 0.25], [0.0, 0.5]]
+    assert skipped.tolist() == [[0.0, 0.25], [0.0, 0.25]]
+
+
+def test_depth_begins_with_the_pareto_set() -> None:
+    tables = [("##", "#="), ("##", "=="), ("##", "##"), ("##", ".."), ("..", "##")]
+    info = depth.depth_info(tables, [5.0, 4.0, 3.0, 2.0, 1.0], ("0", "1"), front=[4])
+    assert info.policies == 4  # the front, filled up with the best others: 0, 1, 2
+    assert info.shares[0].tolist() == [[0.75, 0.75], [0.75, 0.5]]
 
 
 def figures(dark: bool) -> list[go.Figure]:
@@ -64,6 +114,9 @@ def figures(dark: bool) -> list[go.Figure]:
         similarity.similarity_figure(similarity.similarity_info(calibration(), ("0", "1")), dark),
         tradeoff.tradeoff_figure(tradeoff.tradeoff_info([point], [point], [point], 31.0, "ViT"), dark),
         depth.depth_figure(depth.depth_info([("##", "#=")] * 4, [1.0] * 4, ("0", "1")), dark),
+        depth.shares_figure(depth.depth_info([("##", "#=")] * 4, [1.0] * 4, ("0", "1")), dark),
+        residual.residual_figure(residual.residual_info(calibration(), ("0", "1")), dark),
+        profile.profile_figure(profile.profile_info([1, 2, 3], [1, 3, 5], [1, 0.5, 0.2]), dark),
         tradeoff.tradeoff_figure(tradeoff.tradeoff_info(), dark),
         convergence.convergence_figure(convergence.convergence_info([1], [0.5], [30.0], 9), dark),
         convergence.convergence_figure(convergence.convergence_info([], [], [], 9), dark),

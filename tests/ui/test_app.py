@@ -96,13 +96,13 @@ def test_paint_undo_generate_search_reload_copy_save_load(app: App) -> None:
     assert page.locator("#pair img[src^='data:image/webp']").count() == 2
     expect(page.locator("#generate")).to_be_visible()
     tab(page, "Compare")
-    expect(page.locator("#runs-table tbody tr")).to_have_count(1)
+    expect(page.locator("#runs-table tbody tr")).to_have_count(2)  # full depth, and the policy
     expect(page.locator("#chart-runs .js-plotly-plot")).to_be_visible()
 
     # Search: it starts, moves, and is still there after a reload.
     tab(page, "Search")
     page.fill("#search-prompts textarea", f"{CAPTION}\na small blue ring at the top")
-    page.get_by_label("Evaluations").fill("6")
+    page.fill("#search-evaluations input", "6")
     page.click("#search-start")
     expect(page.locator("#search-status")).to_contain_text("of 6", timeout=LONG)
     page.wait_for_url(re.compile(r"job=[0-9a-f]{32}"))
@@ -123,14 +123,13 @@ def test_paint_undo_generate_search_reload_copy_save_load(app: App) -> None:
     page.fill("#policy-name input, #policy-name textarea", "found by search")
     page.click("#library-save")
     tab(page, "Library")
-    saved = page.locator("#library-list label", has_text="found by search")
+    saved = page.locator("#library-list .cd-card", has_text="found by search")
     expect(saved).to_be_visible()
     files = list(app.policies.glob("*.json"))
     assert [Policy.load(file).rows for file in files] == [tuple(best.split("/"))]
     page.locator("#preset label", has_text="Full depth").click()
     expect_rows(page, first)
-    saved.click()
-    page.click("#library-load")
+    saved.locator(".cd-load").click()
     expect_rows(page, best)
 
 
@@ -175,7 +174,7 @@ def test_text_of_strangers_stays_text(app: App, tmp_path: Path) -> None:
     expect(page.locator("#policy-name input, #policy-name textarea")).to_have_value(PAYLOAD)
     tab(page, "Library")
     page.click("#library-save")
-    expect(page.locator("#library-list label", has_text=PAYLOAD)).to_be_visible()
+    expect(page.locator("#library-list .cd-card", has_text=PAYLOAD)).to_be_visible()
 
     page.click("#generate")
     expect(page.locator('#pair .pv[data-state="done"]')).to_be_visible(timeout=LONG)

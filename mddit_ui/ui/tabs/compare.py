@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -11,42 +11,50 @@ from mddit_ui.charts import tradeoff
 from mddit_ui.core.errors import Cancelled
 from mddit_ui.core.records import Score
 from mddit_ui.service import evaluate as service
-from mddit_ui.ui import captions
+from mddit_ui.ui import captions, visit
 from mddit_ui.ui.chart import ChartView, PlotlyChart
 from mddit_ui.ui.errors import shown
-from mddit_ui.ui.parts import (
-    Inputs,
-    busy,
-    cancel,
-    facts,
-    heading,
-    idle,
-    known_model,
-    request_of,
-    session_of,
-    table,
-    view_of,
-)
+from mddit_ui.ui.parts import Inputs, busy, cancel, facts, heading, idle, known_model, request_of, session_of
 from mddit_ui.ui.running import Progress, watch
-from mddit_ui.ui.studio import Run
+from mddit_ui.ui.table import Cell, DataTable, Row, TableView, number
+from mddit_ui.ui.visit import Line
 
-EMPTY = "Every pair that you generate is listed here."
+EMPTY = "Every pair that you generate is listed here, also after a reload."
 ONE_SAYS_LITTLE = "One picture says little: CLIP scores of single pictures vary by more than most policies change them."
-HEAD = ("Policy", "MACs", "Time", "CLIP score", "of full depth", "PSNR", "SSIM", "Seed")
+READ = (
+    "Every dot is one run of this visit, the mean of its pictures; the dotted line is full depth of the last one. "
+    "Click a dot to get its policy and pictures."
+)
+HEAD = ("Run", "Policy", "Caption", "MACs", "Time", "Speed", "CLIP score", "PSNR", "SSIM", "Steps", "Pictures", "Seed")
+WORDS = ("Policy", "Caption")
 COLUMNS = (
-    *("policy", "digest", "budget", "seconds", "full_seconds", "clip_score", "full_clip_score", "clip_backbone"),
-    *("psnr", "ssim", "caption", "seed"),
+    *("run", "policy", "digest", "model", "compared_with", "macs", "full_macs", "budget", "wall_seconds", "speed"),
+    *("clip_score", "clip_backbone", "psnr", "ssim", "latent_error", "peak_cache_bytes"),
+    *("prompts", "seeds", "steps", "guidance_scale", "scheduler"),
 )
 SAVE_FILE = """(text, name) => { const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], {type: "text/plain"})); link.download = name;
   link.click(); setTimeout(() => URL.revokeObjectURL(link.href), 1000); }"""
 
 
-def build(inputs: Inputs, visit: gr.State) -> tuple[PlotlyChart, gr.HTML]:
-    """The chart and the table; both follow ``visit``."""
+class Tab(NamedTuple):
+    """Components that other parts update or listen to."""
+
+    chart: PlotlyChart
+    table: DataTable
+
+
+def build(inputs: Inputs, past: gr.BrowserState) -> Tab:
+    """The chart and the table; both follow the runs of the visit."""
+    with gr.Column(elem_classes="m-panel"):
+        with gr.Row(elem_classes="m-top"):
+            heading("Runs of this visit", "click a column to sort")
+            export = gr.Button("Export CSV", size="sm", elem_id="export-csv", scale=0, min_width=110)
+        table = DataTable(EMPTY, elem_id="runs-table")
+        text, name = gr.Textbox(visible=False), gr.Textbox("mddit-runs.csv", visible=False)
     with gr.Row(equal_height=True):
         with gr.Column(elem_classes="m-panel", min_width=360):
-            heading("Runs of this visit")
+            heading("Quality against cost", "runs of this visit")
             chart = PlotlyChart(EMPTY, elem_id="chart-runs")
         with gr.Column(elem_classes="m-panel", min_width=360):
             heading("Judge the policy in the grid", "mean over many captions, against full depth with the same seeds")
@@ -56,12 +64,6 @@ def build(inputs: Inputs, visit: gr.State) -> tuple[PlotlyChart, gr.HTML]:
                 stop = gr.Button("Cancel", size="md", variant="stop", visible=False)
             verdict = gr.HTML("", elem_id="verdict")
             gr.Markdown(ONE_SAYS_LITTLE, elem_classes="m-note")
-    with gr.Column(elem_classes="m-panel"):
-        heading("Table")
-        listing = gr.HTML("", elem_id="runs-table")
-        with gr.Row(elem_classes="m-buttons"):
-            export = gr.Button("Export CSV", size="md", elem_id="export-csv")
-        text, name = gr.Textbox(visible=False), gr.Textbox("mddit-runs.csv", visible=False)
 
     event = gr.State(None)
 
@@ -102,37 +104,27 @@ def build(inputs: Inputs, visit: gr.State) -> tuple[PlotlyChart, gr.HTML]:
     )
     running.then(idle, None, [judge, stop], **quiet)
     stop.click(cancel, event, None, **quiet)
-    export.click(csv_of, visit, text, **quiet).then(None, [text, name], None, js=SAVE_FILE)
-
-    @shown
-    def pick(past: Sequence[Run], model: str, steps: Any, scheduler: str, event: gr.EventData) -> Any:
-        key = str(getattr(event, "key", ""))
-        if not key.isdecimal() or len(key) > 4 or int(key) >= len(past):
-            return gr.skip()
-        return view_of(model, past[int(key)].policy, int(steps), scheduler)
-
-    chart.select(pick, [visit, inputs.model, inputs.steps, inputs.scheduler], inputs.grid, show_progress="hidden")
-    return chart, listing
+    export.click(shown(lambda runs: csv_of(visit.lines(runs))), past, text, **quiet).then(
+        None, [text, name], None, js=SAVE_FILE
+    )
+    return Tab(chart, table)
 
 
-def shown_runs(past: Sequence[Run]) -> list[Any]:
+def shown_runs(past: Any) -> list[Any]:
     """Chart and table of the runs."""
-    if not past:
-        return [EMPTY, ""]
+    lines = visit.lines(past)
+    if not lines:
+        return [EMPTY, EMPTY]
     points = [
-        tradeoff.Point(run.budget, run.score.clip_score, run.name, str(index))
-        for index, run in enumerate(past)
-        if run.score.clip_score is not None
+        tradeoff.Point(line.budget, line.record.score.clip_score, f"{line.number}: {line.name}", line.id)
+        for line in lines
+        if line.record.score.clip_score is not None
     ]
-    backbone = past[-1].score.clip_backbone
-    info = tradeoff.tradeoff_info((), (), points, past[-1].full_score.clip_score, backbone)
+    last = lines[-1]
+    full = last.reference.score.clip_score if last.reference and last.reference.macs == last.record.full_macs else None
+    info = tradeoff.tradeoff_info((), (), points, full, last.record.score.clip_backbone)
     chart = ChartView(lambda dark: tradeoff.tradeoff_figure(info, dark), READ) if points else EMPTY
-    return [chart, table(HEAD, [_cells(run) for run in reversed(past)])]
-
-
-READ = (
-    "Every dot is one pair of this visit; the dotted line is full depth of the last one. Click a dot to get its policy."
-)
+    return [chart, TableView(HEAD, [_row(line) for line in reversed(lines)], "Restore", WORDS)]
 
 
 def judged(full: Score, score: Score) -> str:
@@ -150,16 +142,20 @@ def judged(full: Score, score: Score) -> str:
     return facts(pairs)
 
 
-def csv_of(past: Sequence[Run]) -> str:
+def csv_of(lines: Sequence[Line]) -> str:
     """The runs as CSV; a text that a spreadsheet would take for a formula gets an apostrophe."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
-    for run in past:
-        score, full = run.score, run.full_score
-        cost = (run.budget, run.seconds, run.full_seconds)
-        quality = (score.clip_score, full.clip_score, score.clip_backbone, score.psnr, score.ssim)
-        writer.writerow([_cell(run.name), run.policy.digest, *cost, *quality, _cell(run.caption), run.seed])
+    for line in lines:
+        record, config, score = line.record, line.record.config, line.record.score
+        compared = _cell(str(line.reference.policy.get("name", ""))) if line.reference else ""
+        who = (line.number, _cell(line.name), visit.policy_of(line.id).digest, record.model, compared)
+        cost = (record.macs, record.full_macs, line.budget, record.wall_seconds, line.speed)
+        quality = (score.clip_score, score.clip_backbone, score.psnr, score.ssim, score.latent_error)
+        asked = (_cell(" | ".join(config.prompts or map(str, config.classes))), " ".join(map(str, config.image_seeds)))
+        how = (config.steps, config.guidance_scale, config.scheduler)
+        writer.writerow([*who, *cost, *quality, record.peak_cache_bytes, *asked, *how])
     return out.getvalue()
 
 
@@ -167,17 +163,22 @@ def _cell(text: str) -> str:
     return "'" + text if text[:1] in tuple("=+-@\t\r") else text
 
 
-def _cells(run: Run) -> list[str]:
-    def number(value: float | None, form: str) -> str:
-        return "–" if value is None else form.format(value)
-
-    return [
-        run.name,
-        f"{100 * run.budget:.1f} %",
-        f"{run.seconds:.2f} s",
-        number(run.score.clip_score, "{:.2f}"),
-        number(run.full_score.clip_score, "{:.2f}"),
-        number(run.score.psnr, "{:.1f} dB"),
-        number(run.score.ssim, "{:.3f}"),
-        str(run.seed),
-    ]
+def _row(line: Line) -> Row:
+    record, score, config = line.record, line.record.score, line.record.config
+    subject = config.prompts[0] if config.prompts else f"class {config.classes[0]}"
+    subjects = len({*config.prompts, *map(str, config.classes)})
+    cells = (
+        Cell(str(line.number), line.number),
+        Cell(line.name, line.name),
+        Cell(subject + (f" and {subjects - 1} more" if subjects > 1 else ""), subject),
+        number(100 * line.budget, "{:.1f} %"),
+        number(record.wall_seconds, "{:.2f} s"),
+        number(line.speed, "{:.2f}×"),
+        number(score.clip_score, "{:.2f}"),
+        number(score.psnr, "{:.1f} dB"),
+        number(score.ssim, "{:.3f}"),
+        number(config.steps, "{}"),
+        number(config.images, "{}"),
+        number(config.image_seeds[0], "{}"),
+    )
+    return Row(line.id, cells, visit.thumbnail(line.id))

@@ -1,43 +1,72 @@
-"""Library: saved policies, files, links, and the lines of Python that use a policy elsewhere."""
+"""Library: saved policies as cards, files of this and of other projects, and the lines of Python that use a policy."""
 
 import json
+import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import gradio as gr
 
-from mddit_ui.core.errors import ConfigError, PolicyError
+from mddit_ui.core import interchange
+from mddit_ui.core.errors import ConfigError, MdditError, PolicyError
 from mddit_ui.core.paths import ROOT
-from mddit_ui.core.policy import Policy
-from mddit_ui.core.policy_json import MAX_BYTES, dumps, loads
+from mddit_ui.core.policy import Action, Policy
 from mddit_ui.store import library
+from mddit_ui.ui import visit
+from mddit_ui.ui.cards import Card, CardList, CardsView
 from mddit_ui.ui.desk import Desk
 from mddit_ui.ui.errors import shown
-from mddit_ui.ui.parts import heading, is_public, view_of
+from mddit_ui.ui.parts import heading, is_public, shape_of, view_of
 from mddit_ui.ui.tabs.compare import SAVE_FILE
+
+MAX_TAGS = 8
+ENDINGS = {"json": "json", "ecad": "json", "smoothcache": "json", "l2c": "json", "cache-dit": "yaml"}
 
 
 class Tab(NamedTuple):
     """Components that other parts update."""
 
-    listing: gr.Radio
+    listing: CardList
     snippet: gr.Code
 
 
-def build(desk: Desk) -> Tab:
-    """The list and the lines of Python; the file row stands under the grid."""
+def build(desk: Desk, past: gr.BrowserState) -> Tab:
+    """The cards and the lines of Python; the file row stands under the grid."""
     inputs, name = desk.inputs, desk.name
+    with gr.Column(elem_classes="m-panel"):
+        with gr.Row(elem_classes="m-top m-wrap"):
+            heading("Saved policies", "one readable file each")
+            tags = gr.Textbox(
+                label="Tags of the next one that you save",
+                placeholder="fast, for slides",
+                max_length=200,
+                elem_id="library-tags",
+                visible=not is_public(),
+                scale=0,
+                min_width=260,
+            )
+        listing = CardList(None, elem_id="library-list")
     with gr.Row(equal_height=True):
         with gr.Column(elem_classes="m-panel", min_width=320):
-            heading("Saved policies", "files in saved_policies/")
-            listing = gr.Radio([], label="Policies", show_label=False, elem_id="library-list", elem_classes="m-list")
-            with gr.Row(elem_classes="m-buttons"):
-                open_ = gr.Button("Load into the grid", size="md", elem_id="library-load")
-                delete = gr.Button("Delete", size="md", variant="stop", visible=not is_public())
-        with gr.Column(elem_classes="m-panel", min_width=320):
-            heading("Use it elsewhere", "with any diffusers pipeline of these blocks")
+            heading("Use it elsewhere", "the policy in the grid, with any diffusers pipeline of these blocks")
             snippet = gr.Code(
                 language="python", interactive=False, show_label=False, max_lines=16, elem_id="snippet", wrap_lines=True
+            )
+        with gr.Column(elem_classes="m-panel", min_width=320):
+            heading("For other projects", "Upload, under the grid, reads these files too")
+            kind = gr.Radio(
+                [(form.title, key) for key, form in interchange.FORMATS.items()],
+                value="json",
+                label="Format",
+                elem_id="export-format",
+                elem_classes="m-list",
+            )
+            with gr.Row(elem_classes="m-buttons"):
+                export = gr.Button("Export", size="md", elem_id="export-policy")
+            gr.Markdown(
+                "What a format can't say (a skipped cell, say) is refused with the reason; nothing is rounded.",
+                elem_classes="m-note",
             )
         text, file_name = gr.Textbox(visible=False), gr.Textbox(visible=False)
 
@@ -45,55 +74,73 @@ def build(desk: Desk) -> Tab:
     shape = [inputs.model, inputs.steps, inputs.scheduler]
 
     @shown
-    def load(chosen: Any, model: str, steps: Any, scheduler: str) -> list[Any]:
-        if not isinstance(chosen, str):
-            raise ConfigError("Choose a policy of the list first.")
-        policy = library.load(chosen)
-        return [view_of(model, _checked_blocks(policy, model, steps, scheduler), int(steps), scheduler), policy.name]
+    def act(model: str, steps: Any, scheduler: str, event: gr.EventData) -> list[Any]:
+        key, what = str(getattr(event, "key", "")), getattr(event, "do", "")
+        if what == "load":
+            policy = library.load(key)
+            view = view_of(model, _checked_blocks(policy, model, steps, scheduler), int(steps), scheduler)
+            return [view, policy.name, None, gr.skip()]
+        if is_public():
+            raise ConfigError("On this page the library is read-only.")
+        library.delete(key)
+        return [gr.skip(), gr.skip(), gr.skip(), cards(model, steps, scheduler)]
 
     @shown
-    def keep(policy: Policy | None, title: Any) -> Any:
+    def keep(policy: Policy | None, title: Any, words: Any, runs: Any, model: str, steps: Any, scheduler: str) -> Any:
         if is_public():
             raise ConfigError("On this page the library is read-only; download the policy instead.")
-        saved = library.save(named(policy, title))
+        content = named(policy, title)
+        library.save(replace(content, notes={**provenance(content, runs), **_tags(words)}))
         gr.Info("Saved.")
-        return choices(saved)
-
-    @shown
-    def remove(chosen: Any) -> Any:
-        if is_public() or not isinstance(chosen, str):
-            raise ConfigError("Choose a policy of the list first.")
-        library.delete(chosen)
-        return choices()
+        return cards(model, steps, scheduler)
 
     @shown
     def take(raw: Any, model: str, steps: Any, scheduler: str) -> list[Any]:
-        if not isinstance(raw, bytes) or len(raw) > MAX_BYTES:
-            raise PolicyError(f"A policy file has at most {MAX_BYTES:,} bytes.")
-        policy = loads(raw)
-        return [view_of(model, _checked_blocks(policy, model, steps, scheduler), int(steps), scheduler), policy.name]
+        if not isinstance(raw, bytes) or len(raw) > interchange.MAX_BYTES:
+            raise PolicyError(f"A policy file has at most {interchange.MAX_BYTES:,} bytes.")
+        sites = shape_of(model, int(steps), scheduler).sites
+        policy = interchange.loads(raw, blocks=sites)
+        view = view_of(model, _checked_blocks(policy, model, steps, scheduler), int(steps), scheduler)
+        return [view, policy.name, None]
 
     @shown
-    def file(policy: Policy | None, title: Any) -> list[str]:
+    def file(policy: Policy | None, title: Any, format: Any = "json") -> list[str]:
         content = named(policy, title)
-        return [dumps(content), f"{content.digest}.json"]
+        body = interchange.dumps(content, str(format)).decode()
+        return [body, f"{content.digest}.{ENDINGS.get(str(format), 'json')}"]
 
-    open_.click(load, [listing, *shape], [inputs.grid, name], **quiet)
-    desk.save.click(keep, [inputs.grid, name], listing, **quiet)
-    delete.click(remove, listing, listing, **quiet)
-    desk.upload.upload(take, [desk.upload, *shape], [inputs.grid, name], **quiet)
+    on_desk = [inputs.grid, name, desk.preset]
+    listing.select(act, shape, [*on_desk, listing], **quiet)
+    desk.save.click(keep, [inputs.grid, name, tags, past, *shape], listing, **quiet)
+    desk.upload.upload(take, [desk.upload, *shape], on_desk, **quiet)
     desk.download.click(file, [inputs.grid, name], [text, file_name], **quiet).success(
         None, [text, file_name], None, js=SAVE_FILE
     )
+    export.click(file, [inputs.grid, name, kind], [text, file_name], **quiet).success(
+        None, [text, file_name], None, js=SAVE_FILE
+    )
+    inputs.model.change(shown(cards), shape, listing, **quiet)
     return Tab(listing, snippet)
 
 
-def choices(chosen: str | None = None) -> Any:
-    """The saved policies as they stand."""
-    found = [(f"{saved.policy.name} · {saved.policy.steps} × {saved.policy.actions.shape[1]}", saved.id)
-             for saved in library.list_policies()]  # fmt: skip
-    known = {value for _, value in found}
-    return gr.Radio(choices=found, value=chosen if chosen in known else None)
+def cards(model: Any, steps: Any = 20, scheduler: Any = "default") -> CardsView | None:
+    """The saved policies as they stand, beside the model on the desk."""
+    try:
+        shape = shape_of(model, int(steps), scheduler)
+    except (MdditError, TypeError, ValueError):
+        return None
+    return CardsView([_card(saved, shape) for saved in library.list_policies()], mine=not is_public())
+
+
+def provenance(policy: Policy, past: Any) -> dict[str, Any]:
+    """What is known of a policy: the scores of the newest run of this visit that used it."""
+    notes: dict[str, Any] = {"made_by": "mddit_ui", "saved": time.strftime("%Y-%m-%d")}
+    for line in reversed(visit.lines(past)):
+        if visit.policy_of(line.id).digest == policy.digest:
+            score = line.record.score
+            known = {"clip_score": score.clip_score, "psnr": score.psnr, "pictures": score.images}
+            return {**notes, **{key: round(value, 3) for key, value in known.items() if value is not None}}
+    return notes
 
 
 def named(policy: Policy | None, title: Any) -> Policy:
@@ -116,8 +163,46 @@ def snippet_of(policy: Policy, source: str) -> str:
     )
 
 
+def _card(saved: library.Saved, shape: Any) -> Card:
+    policy, notes = saved.policy, saved.policy.notes
+    fits = policy.actions.shape[1] == len(shape.sites)
+    if fits:
+        cost = f"{100 * shape.mac_table.budget(policy.actions):.1f} % of MACs"
+    else:
+        cost = f"{100 * float((policy.actions == Action.COMPUTE).mean()):.0f} % of cells computed"
+    facts = [f"{cost} · {policy.steps} steps × {policy.actions.shape[1]} blocks", *_facts(notes)]
+    return Card(saved.id, policy.name, policy.model, policy.rows, tuple(facts), _tags_of(notes), fits)
+
+
+def _facts(notes: Mapping[str, Any]) -> list[str]:
+    """Scores and provenance from the notes, which may hold anything."""
+
+    def number(name: str) -> float | None:
+        value = notes.get(name)
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    clip, psnr, pictures = number("clip_score"), number("psnr"), number("pictures")
+    scores = [f"CLIP score {clip:.2f}"] if clip is not None else []
+    scores += [f"PSNR {psnr:.1f} dB"] if psnr is not None else []
+    on = f" on {pictures:.0f} picture{'s' if pictures != 1 else ''}" if scores and pictures else ""
+    lines = [" · ".join(scores) + on] if scores else []
+    origin = [str(notes[name])[:80] for name in ("made_by", "preset", "saved") if isinstance(notes.get(name), str)]
+    return [*lines, *([" · ".join(origin)] if origin else [])]
+
+
+def _tags(words: Any) -> dict[str, list[str]]:
+    found = [" ".join(word.split())[:30] for word in str(words or "").split(",")]
+    tags = list(dict.fromkeys(word for word in found if word))[:MAX_TAGS]
+    return {"tags": tags} if tags else {}
+
+
+def _tags_of(notes: Mapping[str, Any]) -> tuple[str, ...]:
+    tags = notes.get("tags")
+    return tuple(str(tag)[:30] for tag in tags[:MAX_TAGS]) if isinstance(tags, list | tuple) else ()
+
+
 def _checked_blocks(policy: Policy, model: str, steps: Any, scheduler: str) -> Policy:
-    blocks = view_of(model, None, int(steps), scheduler).policy.actions.shape[1]
+    blocks = len(shape_of(model, int(steps), scheduler).sites)
     if policy.actions.shape[1] != blocks:
         made_for = f" (it was made for {policy.model})" if policy.model else ""
         raise PolicyError(f"The policy has {policy.actions.shape[1]} blocks{made_for}; this model has {blocks}.")

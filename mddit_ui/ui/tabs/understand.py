@@ -1,26 +1,41 @@
-"""Understand: how alike neighbouring steps are, and where the MACs go."""
+"""Understand: what a full-depth run tells about every cell, where the MACs go, and where the time goes."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import gradio as gr
 
-from mddit_ui.charts import macs, similarity
+from mddit_ui.charts import macs, profile, residual, sensitivity, similarity
 from mddit_ui.core.errors import Cancelled
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import Calibration
+from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.service import calibrate as service
+from mddit_ui.service import generate as runs
 from mddit_ui.ui import captions
 from mddit_ui.ui.chart import ChartView, PlotlyChart
 from mddit_ui.ui.errors import shown
 from mddit_ui.ui.grid import short_labels
-from mddit_ui.ui.parts import Inputs, busy, cancel, heading, idle, known_model, request_of, shape_of, view_of
-from mddit_ui.ui.running import Progress, watch
+from mddit_ui.ui.parts import (
+    Inputs,
+    busy,
+    cancel,
+    heading,
+    idle,
+    known_model,
+    request_of,
+    session_of,
+    shape_of,
+    view_of,
+)
+from mddit_ui.ui.running import Progress, Report, watch
 
 PROMPTS = 8
 NOT_MEASURED = "Not measured yet. One full-depth run on eight captions shows which blocks change between steps."
-
+NOT_TIMED = "Not timed yet. Two runs, full depth and the policy in the grid, show how long each step takes."
 MEASURED = "The grid now predicts the error of what you paint, and can show similarity and sensitivity."
+MAPS = {"Between steps": "steps", "Between blocks": "blocks", "Residual size": "residual", "Sensitivity": "sensitivity"}
 
 
 class Tab(NamedTuple):
@@ -33,21 +48,31 @@ class Tab(NamedTuple):
 def build(inputs: Inputs, calibration: gr.State) -> Tab:
     with gr.Row(equal_height=True):
         with gr.Column(elem_classes="m-panel", min_width=360):
-            heading("Where the MACs go", "follows the grid")
-            cost = PlotlyChart("Paint something to see where its MACs go.", elem_id="chart-macs")
-        with gr.Column(elem_classes="m-panel", min_width=360):
-            heading("Similarity of neighbouring steps", "full depth, mean over captions")
+            with gr.Row(elem_classes="m-top m-wrap"):
+                heading("Every cell at full depth", "mean over captions; click a cell to see it in the grid")
+                go = gr.Button("Measure", size="sm", elem_id="measure", scale=0, min_width=90)
+                stop = gr.Button("Cancel", size="sm", variant="stop", visible=False, scale=0, min_width=90)
+            kind = gr.Radio(
+                list(MAPS), value="Between steps", show_label=False, elem_classes="m-seg", elem_id="map-kind",
+                label="What to show",
+            )  # fmt: skip
             alike = PlotlyChart(NOT_MEASURED, elem_id="chart-similarity")
             status = gr.Markdown("", elem_classes="m-note")
-            with gr.Row(elem_classes="m-buttons"):
-                go = gr.Button("Measure", size="md", elem_id="measure")
-                stop = gr.Button("Cancel", size="md", variant="stop", visible=False)
+        with gr.Column(elem_classes="m-panel", min_width=360):
+            heading("Where the MACs go", "follows the grid")
+            cost = PlotlyChart("Paint something to see where its MACs go.", elem_id="chart-macs")
+    with gr.Column(elem_classes="m-panel"):
+        with gr.Row(elem_classes="m-top m-wrap"):
+            heading("Where the time goes", "on this machine, one picture")
+            clock = gr.Button("Time the steps", size="sm", elem_id="time-steps", scale=0, min_width=130)
+            halt = gr.Button("Cancel", size="sm", variant="stop", visible=False, scale=0, min_width=90)
+        times = PlotlyChart(NOT_TIMED, elem_id="chart-time")
 
-    event = gr.State(None)
+    event, other = gr.State(None), gr.State(None)
 
     @shown
     def measure(
-        model: Any, policy: Policy | None, steps: Any, guidance: Any, scheduler: Any, event: Any
+        model: Any, policy: Policy | None, steps: Any, guidance: Any, scheduler: Any, chosen: Any, event: Any
     ) -> Iterator[Any]:
         spec = known_model(model)
         prompts = captions.search_prompts(spec, PROMPTS) if spec.conditioning == "prompt" else captions.examples(spec)
@@ -65,28 +90,59 @@ def build(inputs: Inputs, calibration: gr.State) -> Tab:
                     yield gr.skip(), gr.skip(), gr.skip(), news.text()
                 else:
                     view = view_of(spec.id, policy, config.steps, config.scheduler, news)
-                    note = (
-                        "The grid now predicts the error of what you paint, and can show similarity and sensitivity."
-                        if view.similarity is not None
-                        else ""
-                    )
-                    yield news, similarity_chart(news), view, note
+                    yield news, map_chart(news, chosen), view, MEASURED if view.similarity is not None else ""
         except Cancelled:
             yield gr.skip(), gr.skip(), gr.skip(), "Stopped."
 
-    buttons: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    started = go.click(busy, None, [go, stop, event], **buttons)
-    running = started.then(
-        measure,
-        [inputs.model, inputs.grid, inputs.steps, inputs.guidance, inputs.scheduler, event],
-        [calibration, alike, inputs.grid, status],
-        show_progress="hidden",
-        concurrency_id="compute",
-        concurrency_limit=1,
-        api_visibility="private",
+    @shown
+    def clocked(event: Any, *values: Any) -> Iterator[Any]:
+        session = session_of(*values)
+        one = session.config.replace(
+            prompts=session.config.prompts[:1], classes=session.config.classes[:1], seeds=session.config.image_seeds[:1]
+        )
+
+        def work(report: Report) -> ChartView:
+            report("Loading the model", 0, 0)
+            runs.generate(session.model, None, one.replace(steps=min(2, one.steps)))  # loads, and warms up
+            ends = [
+                _step_ends(
+                    lambda told, policy=policy: runs.generate(session.model, policy, one, on_step=told), report, name
+                )
+                for policy, name in ((None, "Full depth"), (session.policy, "This policy"))
+            ]
+            table = shape_of(session.model, one.steps, one.scheduler).mac_table
+            share = table.by_step(session.policy.actions) / float(table.site_macs.sum() + table.rest_macs)
+            info = profile.profile_info(ends[1], ends[0], share)
+            return ChartView(lambda dark: profile.profile_figure(info, dark), profile.READ)
+
+        try:
+            for news in watch(work, event):
+                yield news.text() if isinstance(news, Progress) else news
+        except Cancelled:
+            yield "Stopped."
+
+    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    heavy: dict[str, Any] = {
+        "show_progress": "hidden",
+        "concurrency_id": "compute",
+        "concurrency_limit": 1,
+        "api_visibility": "private",
+    }
+    asked = [inputs.model, inputs.grid, inputs.steps, inputs.guidance, inputs.scheduler, kind, event]
+    go.click(busy, None, [go, stop, event], **quiet).then(
+        measure, asked, [calibration, alike, inputs.grid, status], **heavy
+    ).then(idle, None, [go, stop], **quiet)
+    stop.click(cancel, event, None, **quiet)
+    kind.input(
+        lambda measured, chosen: NOT_MEASURED if measured is None else map_chart(measured, chosen),
+        [calibration, kind],
+        alike,
+        **quiet,
     )
-    running.then(idle, None, [go, stop], **buttons)
-    stop.click(cancel, event, None, **buttons)
+    clock.click(busy, None, [clock, halt, other], **quiet).then(clocked, [other, *inputs], times, **heavy).then(
+        idle, None, [clock, halt], **quiet
+    )
+    halt.click(cancel, other, None, **quiet)
     return Tab(cost, alike)
 
 
@@ -97,6 +153,29 @@ def macs_chart(model: str, policy: Policy, steps: int, scheduler: str) -> ChartV
     return ChartView(lambda dark: macs.macs_figure(info, dark), macs.READ)
 
 
-def similarity_chart(calibration: Calibration) -> ChartView:
-    info = similarity.similarity_info(calibration, tuple(short_labels(calibration.sites)))
-    return ChartView(lambda dark: similarity.similarity_figure(info, dark), similarity.READ)
+def map_chart(calibration: Calibration, chosen: Any) -> ChartView:
+    """One of the maps over the cells."""
+    labels, kind = tuple(short_labels(calibration.sites)), MAPS.get(str(chosen), "steps")
+    if kind == "residual":
+        sizes = residual.residual_info(calibration, labels)
+        return ChartView(lambda dark: residual.residual_figure(sizes, dark), residual.READ)
+    if kind == "sensitivity":
+        costs = sensitivity.sensitivity_info(Sensitivity.from_calibration(calibration), labels)
+        return ChartView(lambda dark: sensitivity.sensitivity_figure(costs, dark), sensitivity.READ)
+    if kind == "blocks":
+        blocks = similarity.blocks_info(calibration, labels)
+        return ChartView(lambda dark: similarity.similarity_figure(blocks, dark), similarity.READ_BLOCKS)
+    steps = similarity.similarity_info(calibration, labels)
+    return ChartView(lambda dark: similarity.similarity_figure(steps, dark), similarity.READ)
+
+
+def _step_ends(run: Callable[..., Any], report: Report, name: str) -> list[float]:
+    """When each step of a run ended, in seconds since it began."""
+    begun, ends = time.perf_counter(), list[float]()
+
+    def told(event: Any) -> None:
+        ends.append(time.perf_counter() - begun)
+        report(name, event.step + 1, event.steps)
+
+    run(told)
+    return ends

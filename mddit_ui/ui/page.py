@@ -1,0 +1,68 @@
+"""The values of the whole page: from a link, from the browser's storage, from an earlier run, or of a first visit."""
+
+import os
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+
+from mddit_ui.core.errors import MdditError
+from mddit_ui.core.policy import Policy
+from mddit_ui.core.records import ModelSpec
+from mddit_ui.service import catalog
+from mddit_ui.ui import captions, desk
+from mddit_ui.ui.errors import escaped
+from mddit_ui.ui.locks import locks_of
+from mddit_ui.ui.parts import asked, known_model, shape_of, view_of
+from mddit_ui.ui.state import Session, unpack
+from mddit_ui.ui.tabs import search
+
+FIRST_MODEL = "scenes-pixart"
+
+
+def session_from(link: Any, stored: Any) -> Session | None:
+    """The session of the link, else of the browser's storage, else none; a damaged one is said, not raised."""
+    for text, from_link in ((link, True), (stored, False)):
+        if not text:
+            continue
+        try:
+            session = unpack(text)
+            known_model(session.model)
+            return session
+        except MdditError as error:
+            if from_link:
+                gr.Warning(escaped(error))
+    return None
+
+
+def page_of(session: Session | None) -> list[Any]:
+    """Values of the whole page for a session, or for the first visit."""
+    if session is not None:
+        try:
+            spec = known_model(session.model)
+            return _page(spec, session.policy, session)
+        except MdditError as error:
+            gr.Warning(escaped(error))
+    return _page(first_model(), None, None)
+
+
+def first_model() -> ModelSpec:
+    """The demo model, or the first of the list."""
+    models = {spec.id: spec for spec in catalog.list_models()}
+    return models.get(os.environ.get("MDDIT_MODEL", FIRST_MODEL)) or next(iter(models.values()))
+
+
+def _page(spec: ModelSpec, policy: Policy | None, session: Session | None) -> list[Any]:
+    if session is None:
+        sites = shape_of(spec.id, spec.steps, "default")
+        policy = desk.preset_policy("Skip-Cache", 3, len(sites.timesteps), len(sites.sites))
+        view = view_of(spec.id, policy, spec.steps, "default")
+        values = [spec.id, view, captions.default_caption(spec), 0, spec.steps, spec.guidance_scale, "default", 1]
+    else:
+        config = session.config
+        view = view_of(spec.id, policy, config.steps, config.scheduler)
+        view = replace(view, locked=locks_of("/".join(session.locked or ()), view.policy))
+        subject, count = asked(config)
+        how = [config.steps, config.guidance_scale, config.scheduler, count]
+        values = [spec.id, view, subject, config.image_seeds[0], *how]
+    return [*values, view.policy.name, *desk.model_updates(spec), search.default_prompts(spec.id)]

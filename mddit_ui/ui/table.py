@@ -1,0 +1,75 @@
+"""A table that sorts, with one button a row; all text is set as text by the browser."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+STATIC = Path(__file__).parent / "static"
+_HTML, _CSS, _JS = ((STATIC / f"table.{kind}").read_text() for kind in ("html", "css", "js"))
+
+
+class Cell(NamedTuple):
+    """What stands there, and by what it is sorted (a number, or nothing: last)."""
+
+    text: str
+    sort: float | str | None = None
+
+
+class Row(NamedTuple):
+    """``key`` comes back when the button is pressed; ``picture`` is a data URL; ``mark`` stands out."""
+
+    key: str
+    cells: tuple[Cell, ...]
+    picture: str = ""
+    mark: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class TableView:
+    """What the table shows; ``text`` names the columns that hold words."""
+
+    head: Sequence[str]
+    rows: Sequence[Row]
+    action: str = ""
+    text: Sequence[str] = ()
+
+
+class DataTable(gr.HTML):
+    """Shows a ``TableView``, or a line of text while there is nothing; ``select`` gives the key of a row."""
+
+    def __init__(self, value: Any = "", **more: Any):
+        more.setdefault("html_template", _HTML)
+        more.setdefault("css_template", _CSS)
+        more.setdefault("js_on_load", _JS)
+        more.setdefault("apply_default_css", False)
+        super().__init__(value, **more)
+
+    def postprocess(self, value: TableView | str | None) -> dict[str, Any]:  # type: ignore[override]
+        if not isinstance(value, TableView):
+            return {"empty": value or ""}
+        rows = [
+            {"key": row.key, "cells": [list(cell) for cell in row.cells], "picture": row.picture, "mark": row.mark}
+            for row in value.rows
+        ]
+        return {"head": list(value.head), "rows": rows, "action": value.action, "text": list(value.text)}
+
+    def preprocess(self, payload: Any) -> None:  # type: ignore[override]
+        """Tables only show; nothing comes back but the key of a row."""
+        return None
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "object"}
+
+    def example_payload(self) -> Any:
+        return None
+
+    def example_value(self) -> Any:
+        return None
+
+
+def number(value: float | None, form: str) -> Cell:
+    """A number for people and for sorting; a dash where there is none."""
+    return Cell("–") if value is None else Cell(form.format(value), value)

@@ -1,0 +1,62 @@
+"""The buttons that act on long work: each is pressed, and what it promises is looked for."""
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.ui.conftest import App
+from tests.ui.test_app import CAPTION, LONG, rows, tab
+
+
+def test_a_search_is_paused_resumed_and_stopped(app: App) -> None:
+    page = app.page()
+    tab(page, "Search")
+    page.fill("#search-prompts textarea", f"{CAPTION}\na small blue ring at the top")
+    page.fill("#search-evaluations input", "5000")
+    for button in ("pause", "resume", "stop"):
+        expect(page.locator(f"#search-{button}")).to_be_disabled()
+    page.click("#search-start")
+    status = page.locator("#search-status")
+    expect(page.locator("#search-take")).to_be_enabled(timeout=LONG)
+
+    page.click("#search-pause")
+    expect(status).to_contain_text("Paused", timeout=LONG)
+    expect(page.locator("#search-pause")).to_be_disabled()
+    expect(page.locator("#search-resume")).to_be_enabled()
+    paused = re.search(r"(\d+) of 5000", status.inner_text())
+    assert paused is not None
+
+    page.click("#search-resume")
+    expect(status).to_contain_text("Running", timeout=LONG)
+    expect(page.locator("#search-pause")).to_be_enabled()
+    expect(status).not_to_contain_text(f"{paused[1]} of 5000", timeout=LONG)  # it goes on where it was
+
+    page.click("#search-stop")
+    expect(status).to_contain_text("Stopped", timeout=LONG)
+    for button in ("pause", "stop"):
+        expect(page.locator(f"#search-{button}")).to_be_disabled()
+    assert rows(page, "live-grid")
+
+
+def test_a_policy_is_judged_on_many_captions(app: App) -> None:
+    page = app.page()
+    tab(page, "Compare")
+    page.click("#judge")
+    verdict = page.locator("#verdict")
+    expect(verdict).to_contain_text("PSNR", timeout=LONG)
+    expect(verdict).to_contain_text("CLIP score")
+    expect(page.locator("#judge")).to_be_visible()
+
+
+def test_the_mode_changes_and_stays(app: App) -> None:
+    page = app.page()
+    paper = "() => getComputedStyle(document.querySelector('.gradio-container')).backgroundColor"
+    assert page.evaluate(paper) == "rgb(246, 247, 249)"
+    page.click("#mode")
+    assert page.evaluate("document.body.classList.contains('dark')")
+    assert page.evaluate(paper) == "rgb(14, 17, 22)"
+    page.reload()
+    page.wait_for_selector('#editor .pg[data-ready="true"]')
+    assert page.evaluate(paper) == "rgb(14, 17, 22)"
+    page.click("#mode")
+    assert page.evaluate(paper) == "rgb(246, 247, 249)"
