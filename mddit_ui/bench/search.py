@@ -1,89 +1,215 @@
-"""How good the best policy is after so many evaluations, by optimizer: ``python -m mddit_ui.bench.search``."""
+"""How good the best policy is on unseen prompts after so many evaluations: ``python -m mddit_ui.bench.search``."""
 
 import argparse
 import json
+import math
 import sys
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from mddit_ui.core.paths import PROMPTS
+import numpy as np
+
+from mddit_ui.core.paths import PROMPTS, data_dir
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, Score, SearchConfig
 from mddit_ui.core.sensitivity import Sensitivity
-from mddit_ui.search.loop import Evaluation, Evaluator, search
-from mddit_ui.search.optimizers import OPTIMIZERS
+from mddit_ui.metrics.fidelity import psnr
+from mddit_ui.search.loop import Evaluation, search
+from mddit_ui.search.methods import Method, Setting
 from mddit_ui.search.portfolio import baselines
-from mddit_ui.search.recipe import make_task
+from mddit_ui.search.recipe import METHODS, make_task, vectors
 from mddit_ui.search.space import Space
 from mddit_ui.service import catalog
 from mddit_ui.service.calibrate import calibrate
 from mddit_ui.service.evaluate import make_evaluator
+from mddit_ui.service.generate import MAX_PSNR, generate, score
 
-MARKS = (0.25, 0.5, 1.0)  # shares of the evaluations at which the best so far is judged on the other prompts
+MARKS = (25, 50, 100, 200, 500)  # evaluations after which the best so far is judged
+BATCH = 16
+UNSEEN_SEED = 10_000
+SCREEN = 10  # proposals an evaluation, in the screened variants
 
 
-@dataclass(frozen=True)
-class Line:
-    """One line of the table: scores on prompts that the search did not see."""
+def _screened(name: str) -> Callable[[Setting], Method]:
+    return lambda setting: METHODS[name](replace(setting, screen=SCREEN))
+
+
+VARIANTS: dict[str, Callable[[Setting], Method]] = {
+    **METHODS,
+    "cma-es screened": _screened("cma-es"),
+    "genetic screened": _screened("genetic"),
+    "cma-es rows": partial(vectors, optimizer="cma-es", encoding="rows"),
+    "cma-es cosines": partial(vectors, optimizer="cma-es", encoding="cosines"),
+    "cma-es calibrated": partial(vectors, optimizer="cma-es", encoding="calibrated"),
+    "sep-cma-es cells": partial(vectors, optimizer="sep-cma-es", encoding="cells"),
+}
+
+
+class Judgement(NamedTuple):
+    """A policy on the unseen prompts: one value an image."""
+
+    clip: np.ndarray
+    psnr: np.ndarray
+
+
+class Line(NamedTuple):
+    """One line of the table; gains over the best starting policy are paired by image, means over the seeds."""
 
     name: str
     evaluations: int
+    seeds: int
     budget: float
-    score: Score
+    clip: float
+    psnr: float
+    clip_gain: tuple[float, float]  # mean and its standard error
+    psnr_gain: tuple[float, float]
+
+
+class Bench:
+    """One model, number of steps and budget; everything that was evaluated is kept in ``folder`` and used again."""
+
+    def __init__(self, model: str, steps: int, budget: float, images: int, unseen: int, folder: Path) -> None:
+        self.folder = folder / f"{Path(model).name}-{steps}-{budget:g}-{images}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.model, self.steps, self.budget = model, steps, budget
+        self.prompts = tuple(json.loads((PROMPTS / "search.json").read_text())[:images])
+        self.unseen = tuple(json.loads((PROMPTS / "holdout.json").read_text())[:unseen])
+        view = catalog.describe(model, steps)
+        self.space = Space(view.mac_table, len(view.timesteps), budget, view.timesteps, model)
+        self.request = _request(model, steps, self.prompts, 0)
+        self.sensitivity = Sensitivity.from_calibration(calibrate(model, self.request))
+        self.references: dict[int, Any] = {}
+
+    def searched(self, name: str, seed: int, evaluations: int) -> list[Evaluation]:
+        """The evaluations of a search, from its file as far as they are there."""
+        path = self.folder / f"{name.replace(' ', '-')}-{seed}.jsonl"
+        known = [self._evaluation(content) for content in _lines(path)]
+        config = SearchConfig(
+            model=self.model,
+            prompts=self.prompts,
+            steps=self.steps,
+            budget=self.budget,
+            evaluations=evaluations,
+            seed=seed,
+        )
+        task = make_task(
+            self.space,
+            config,
+            lambda policies: make_evaluator(self.model, self.request)(policies),
+            self.sensitivity,
+            method=VARIANTS[name],
+        )
+
+        def keep(evaluation: Evaluation) -> None:
+            known.append(evaluation)
+            content = {
+                "number": evaluation.number,
+                "generation": evaluation.generation,
+                "name": evaluation.policy.name,
+                "rows": evaluation.policy.rows,
+                "score": evaluation.score.to_dict(),
+                "objective": None if math.isnan(evaluation.objective) else evaluation.objective,
+                "seconds": evaluation.seconds,
+            }
+            _append(path, content)
+
+        reason = search(task, known=tuple(known), on_evaluation=keep)
+        print(f"{name}, seed {seed}: {len(known)} evaluations. {reason}", file=sys.stderr, flush=True)
+        return sorted(known, key=lambda each: each.number)[:evaluations]
+
+    def judged(self, policy: Policy | None) -> Judgement:
+        """The policy (``None``: full depth) on the unseen prompts, from the file if it is there."""
+        path = self.folder / f"judged-{len(self.unseen)}.jsonl"
+        digest = policy.digest if policy else "full depth"
+        for content in _lines(path):
+            if content["digest"] == digest:
+                return Judgement(np.array(content["clip"]), np.array(content["psnr"]))
+        clip: list[float] = []
+        closeness: list[float] = []
+        for start in range(0, len(self.unseen), BATCH):
+            config = _request(self.model, self.steps, self.unseen[start : start + BATCH], UNSEEN_SEED + start)
+            if start not in self.references:
+                self.references[start] = generate(self.model, None, config)
+            result = generate(self.model, policy, config) if policy else self.references[start]
+            clip += score(self.model, result, config).clip_scores
+            closeness += np.minimum(psnr(result.images, self.references[start].images), MAX_PSNR).tolist()
+        _append(path, {"digest": digest, "clip": clip, "psnr": closeness})
+        return Judgement(np.array(clip), np.array(closeness))
+
+    def table(self, names: Sequence[str], seeds: Sequence[int], evaluations: int) -> Iterator[Line]:
+        """Full depth, well-known schedules, the best start, then each method at each mark."""
+        runs = {(name, seed): self.searched(name, seed, evaluations) for seed in seeds for name in names}
+        starts = next(iter(runs.values()))
+        start = best_of([each for each in starts if each.generation == 0])
+        first = self.judged(start)
+
+        def line(name: str, policies: Sequence[Policy | None], count: int = 0) -> Line:
+            each = [self.judged(policy) for policy in policies]
+            clip, closeness = (np.mean([getattr(one, what) for one in each], 0) for what in ("clip", "psnr"))
+            costs = [1.0 if policy is None else self.space.table.budget(policy.actions) for policy in policies]
+            gains = (gain(clip, first.clip), gain(closeness, first.psnr))
+            return Line(name, count, len(each), float(np.mean(costs)), clip.mean(), closeness.mean(), *gains)
+
+        yield line("full depth", [None])
+        for policy in baselines(self.space):
+            yield line(policy.name, [policy])
+        yield line(f"best start: {start.name}", [start])
+        marks = sorted({mark for mark in MARKS if mark < evaluations} | {evaluations})
+        for name in names:
+            for mark in marks:
+                until = [[each for each in runs[name, seed] if each.number <= mark] for seed in seeds]
+                yield line(name, [best_of(found) for found in until], mark)
+
+    def _evaluation(self, content: dict[str, Any]) -> Evaluation:
+        policy = Policy.from_rows(
+            content["rows"],
+            sites=self.space.table.sites,
+            timesteps=self.space.timesteps,
+            model=self.model,
+            name=content["name"],
+        )
+        objective = math.nan if content["objective"] is None else content["objective"]
+        found = Score.from_dict(content["score"])
+        return Evaluation(content["number"], content["generation"], policy, found, objective, content["seconds"])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m mddit_ui.bench.search", description=__doc__)
     parser.add_argument("--model", default="scenes-pixart")
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--budget", type=float, default=0.5)
-    parser.add_argument("--evaluations", type=int, default=100)
+    parser.add_argument("--steps", type=int, nargs="+", default=[20, 40])
+    parser.add_argument("--budgets", type=float, nargs="+", default=[0.5, 0.3])
+    parser.add_argument("--methods", nargs="+", choices=sorted(VARIANTS), default=list(VARIANTS))
+    parser.add_argument("--seeds", type=int, default=3, help="searches of each method (default 3)")
+    parser.add_argument("--evaluations", type=int, default=500)
     parser.add_argument("--images", type=int, default=8, help="prompts of the search")
-    parser.add_argument("--unseen", type=int, default=64, help="prompts of the judgement")
-    parser.add_argument("--optimizers", nargs="+", choices=sorted(OPTIMIZERS), default=sorted(OPTIMIZERS))
+    parser.add_argument("--unseen", type=int, default=128, help="prompts of the judgement")
+    parser.add_argument("--folder", type=Path, help="where results are kept; what is there is not made again")
     args = parser.parse_args(arguments)
-    print("| policies | evaluations | budget | CLIP score | PSNR, dB |\n|---|---|---|---|---|")
-    for line in lines(args.model, args.steps, args.budget, args.evaluations, args.images, args.unseen, args.optimizers):
-        clip, psnr = (f"{value:.2f}" if value is not None else "" for value in (line.score.clip_score, line.score.psnr))
-        print(f"| {line.name} | {line.evaluations or ''} | {line.budget:.3f} | {clip} | {psnr} |", flush=True)
+    folder = args.folder or data_dir() / "bench"
+    for steps in args.steps:
+        for budget in args.budgets:
+            bench = Bench(args.model, steps, budget, args.images, args.unseen, folder)
+            print(f"\n{steps} steps, budget {budget:g}, {args.images} prompts, judged on {len(bench.unseen)} others\n")
+            print("| policies | evaluations | searches | budget | CLIP score | gain | PSNR, dB | gain |")
+            print("|---|---:|---:|---:|---:|---:|---:|---:|")
+            for line in bench.table(args.methods, range(1, args.seeds + 1), args.evaluations):
+                gains = [f"{mean:+.2f} ± {error:.2f}" for mean, error in (line.clip_gain, line.psnr_gain)]
+                cells = (line.name, line.evaluations or "", line.seeds, f"{line.budget:.3f}", f"{line.clip:.2f}")
+                print("|", *(f"{cell} |" for cell in (*cells, gains[0], f"{line.psnr:.2f}", gains[1])), flush=True)
 
 
-def lines(
-    model: str, steps: int, budget: float, evaluations: int, images: int, unseen: int, optimizers: Sequence[str]
-) -> list[Line]:
-    """The table: full depth, the well-known schedules, then each optimizer at each mark."""
-    seen = json.loads((PROMPTS / "search.json").read_text())[:images]
-    others = json.loads((PROMPTS / "holdout.json").read_text())[:unseen]
-    config = _request(model, steps, seen, 0)
-    view = catalog.describe(model, steps)
-    space = Space(view.mac_table, len(view.timesteps), budget, view.timesteps, model)
-    sensitivity = Sensitivity.from_calibration(calibrate(model, config))
-    evaluate, judge = make_evaluator(model, config), make_evaluator(model, _request(model, steps, others, 10_000))
-
-    def judged(name: str, policy: Policy, count: int = 0) -> Line:
-        return Line(name, count, space.table.budget(policy.actions), judge.score(policy))
-
-    made = [Line("full depth", 0, 1.0, judge.reference_score)]
-    made += [judged(policy.name, policy) for policy in baselines(space)]
-    settings = SearchConfig(model=model, prompts=tuple(seen), steps=steps, budget=budget, evaluations=evaluations)
-    for optimizer in optimizers:
-        found = _searched(space, settings, evaluate, sensitivity, optimizer)
-        for mark in MARKS:
-            until = found[: max(round(mark * evaluations), 1)]
-            best = max(until, key=lambda each: (each.objective == each.objective, each.objective))
-            made.append(judged(optimizer, best.policy, len(until)))
-    return made
+def best_of(evaluations: Sequence[Evaluation]) -> Policy:
+    """The highest objective; of equal ones the first."""
+    return max(evaluations, key=lambda each: (each.objective == each.objective, each.objective)).policy
 
 
-def _searched(
-    space: Space, config: SearchConfig, evaluate: Evaluator, sensitivity: Sensitivity, optimizer: str
-) -> list[Evaluation]:
-    found: list[Evaluation] = []
-    began = time.perf_counter()
-    search(make_task(space, config, evaluate, sensitivity, optimizer=optimizer), on_evaluation=found.append)
-    print(f"{optimizer}: {time.perf_counter() - began:.0f} s", file=sys.stderr)
-    return found
+def gain(values: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
+    """Mean difference of paired values, and its standard error."""
+    difference = values - reference
+    return float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(len(difference)))
 
 
 def _request(model: str, steps: int, prompts: Sequence[str], first_seed: int) -> GenerationConfig:
@@ -96,6 +222,19 @@ def _request(model: str, steps: int, prompts: Sequence[str], first_seed: int) ->
         height=spec.height,
         width=spec.width,
     )
+
+
+def _append(path: Path, content: dict[str, Any]) -> None:
+    with open(path, "a") as file:
+        file.write(json.dumps(content, allow_nan=False) + "\n")
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The records of a file; a last line that was cut off is not one."""
+    if path.exists():
+        for line in path.read_text().splitlines(keepends=True):
+            if line.endswith("\n"):
+                yield json.loads(line)
 
 
 if __name__ == "__main__":

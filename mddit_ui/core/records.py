@@ -23,6 +23,8 @@ Prompt = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 SchedulerName = Literal["default", "dpm++", "ddim", "euler", "heun", "lcm"]
 
+MethodName = Literal["cma-es", "sep-cma-es", "genetic", "nsga-2", "catcma", "random"]
+
 
 class Record(BaseModel):
     """A frozen value, compared by value; unknown keys, wrong types, NaN, values out of bounds are ``ConfigError``."""
@@ -148,7 +150,10 @@ class GenerationConfig(Record):
 
 
 class SearchConfig(Record):
-    """Everything that fixes a search: the same config asks and evaluates the same policies."""
+    """Everything that fixes a search: the same config asks and evaluates the same policies.
+
+    ``budget``: at most that; with ``least_budget`` the policies are spread from that one to it.
+    """
 
     model: Annotated[str, Field(min_length=1, max_length=200)]
     prompts: Annotated[tuple[Prompt, ...], Field(strict=False, min_length=1, max_length=256)]
@@ -157,6 +162,8 @@ class SearchConfig(Record):
     guidance_scale: Annotated[float, Field(ge=0, le=50)] = 4.5
     scheduler: SchedulerName = "default"
     budget: Annotated[float, Field(ge=0.05, le=1)] = 0.5
+    least_budget: Annotated[float, Field(ge=0.05, le=1)] | None = None
+    method: MethodName = "cma-es"
     evaluations: Annotated[int, Field(ge=1, le=100_000)] = 100
     seed: Annotated[int, Field(ge=1, lt=2**31)] = 1
     population: Annotated[int, Field(ge=4, le=1000)] | None = None
@@ -166,6 +173,8 @@ class SearchConfig(Record):
     def _agree(self) -> Self:
         if len(self.image_seeds) not in (1, len(self.prompts)):
             raise ConfigError(f"Give one image seed, or one for each of the {len(self.prompts)} prompts.")
+        if self.least_budget is not None and self.least_budget >= self.budget:
+            raise ConfigError(f"A range of budgets goes up; got {self.least_budget:g}:{self.budget:g}.")
         return self
 
 

@@ -1,4 +1,4 @@
-"""The loop: ask, decode, evaluate, tell. Everything it needs is given to it; what it was told before it remembers."""
+"""The loop: ask, evaluate, tell. Everything it needs is given to it; what it was told before it remembers."""
 
 import hashlib
 import math
@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Protocol
 
-import numpy as np
-
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import Score
-from mddit_ui.search.encoding import Encoding
-from mddit_ui.search.optimizers import Optimizer
+from mddit_ui.search.methods import Method
 
 STALE_GENERATIONS = 5  # generations without a policy that is new, after which the optimizer is made anew
 RESTARTS = 6  # times that this helps
@@ -51,15 +48,13 @@ class Task:
 
     Args:
         starts: evaluated first, as generation 0; the search goes on round the best of them.
-        encode: from a policy to an encoding round it.
-        optimizer: from its dimension, and how often the search was stuck before, to an optimizer; it should then look
-            farther away.
+        method: from all policies so far with their losses, the best first, and how often the search was stuck before,
+            to who proposes the next ones; it should then look farther away.
         evaluations: how many policies are evaluated in all, the starts included.
     """
 
     starts: Sequence[Policy]
-    encode: Callable[[Policy], Encoding]
-    optimizer: Callable[[int, int], Optimizer]
+    method: Callable[[Sequence[tuple[Policy, float]], int], Method]
     evaluate: Evaluator
     objective: Callable[[Score], float]
     evaluations: int
@@ -119,41 +114,37 @@ def _generations(
     on_generation: Callable[[int, str], None],
     starts: Sequence[Evaluation],
 ) -> str:
-    best = min(starts, key=_loss)
-    worst = max((-start.objective for start in starts if math.isfinite(start.objective)), default=0.0)
-    encoding = task.encode(best.policy)
-    optimizer = task.optimizer(encoding.dimension, 0)
+    losses = {start.policy: -start.objective for start in starts}  # lower is better
+    method = task.method(_ranked(losses), 0)
     generation = stale = blind = restarts = 0
     while True:
         generation += 1
-        vectors = optimizer.ask()
-        policies = [encoding.decode(vector) for vector in vectors]
+        policies = method.ask()
         population = evaluated(policies, generation)
-        on_generation(generation, fingerprint(vectors, policies))
-        values = [-each.objective for each in population]  # lower is better
-        worst = max([worst, *filter(math.isfinite, values)])
-        optimizer.tell([worst if math.isnan(value) else value for value in values])
-        best = min([best, *population], key=_loss)
+        on_generation(generation, fingerprint(policies))
+        losses |= {each.policy: -each.objective for each in population}
+        told = dict(_ranked(losses))
+        method.tell([told[policy] for policy in policies])
 
         # "New" means: evaluated for this generation, be it now or before the search was taken up again.
         stale = 0 if any(each.generation == generation for each in population) else stale + 1
-        blind = blind + 1 if np.isnan(values).all() else 0
+        blind = blind + 1 if all(math.isnan(each.objective) for each in population) else 0
         if blind >= BLIND_GENERATIONS:
             return f"No policy of the last {blind} generations gave finite pictures."
-        if stale >= STALE_GENERATIONS or optimizer.done:
+        if stale >= STALE_GENERATIONS or method.done:
             if restarts == RESTARTS:
                 return "The search finds no policies that are new."
             restarts, stale = restarts + 1, 0
-            encoding = task.encode(best.policy)
-            optimizer = task.optimizer(encoding.dimension, restarts)
+            method = task.method(_ranked(losses), restarts)
 
 
-def _loss(evaluation: Evaluation) -> float:
-    return math.inf if math.isnan(evaluation.objective) else -evaluation.objective
+def _ranked(losses: dict[Policy, float]) -> list[tuple[Policy, float]]:
+    """The lowest first, of equal ones the first that was asked for; what is not a number is as bad as the worst."""
+    worst = max(filter(math.isfinite, losses.values()), default=0.0)
+    finite = [(policy, worst if math.isnan(loss) else loss) for policy, loss in losses.items()]
+    return sorted(finite, key=lambda pair: (pair[1], math.isnan(losses[pair[0]])))
 
 
-def fingerprint(vectors: Sequence[np.ndarray], policies: Sequence[Policy]) -> str:
-    """SHA-256 of the exact numbers of a generation and of what they were decoded to."""
-    hashed = hashlib.sha256(np.ascontiguousarray(vectors, np.float64).tobytes())
-    hashed.update("".join(policy.digest for policy in policies).encode())
-    return hashed.hexdigest()
+def fingerprint(policies: Sequence[Policy]) -> str:
+    """SHA-256 of what was asked for in a generation."""
+    return hashlib.sha256("".join(policy.digest for policy in policies).encode()).hexdigest()

@@ -1,15 +1,20 @@
 """How a search is put together when nothing else is said; docs/results.md has the measurements behind the numbers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import islice, zip_longest
 
+import numpy as np
+
+from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import SearchConfig
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.search.catcma import CatCma
-from mddit_ui.search.encoding import ENCODINGS, Encoding, mostly_rows
+from mddit_ui.search.encoding import ENCODINGS
 from mddit_ui.search.genetic import Genetic, Nsga2
 from mddit_ui.search.loop import Evaluator, Task
-from mddit_ui.search.methods import Method, Setting, Vectors
+from mddit_ui.search.methods import Method, Setting, TakingTurns, Vectors
 from mddit_ui.search.objective import Objective
 from mddit_ui.search.optimizers import OPTIMIZERS
 from mddit_ui.search.portfolio import importance_of, portfolio
@@ -17,6 +22,8 @@ from mddit_ui.search.space import Space
 
 STARTS_SHARE = 5  # at most one in so many evaluations goes to the starting policies
 GENERATIONS = 10  # at least, when the evaluations allow it
+MOST_LEVELS = 5  # budgets of a search over a range, ...
+LEVEL_EVALUATIONS = 40  # ... each of them for so many evaluations
 FINALISTS = 4  # best policies that are judged again on fresh seeds
 
 
@@ -44,19 +51,54 @@ def make_task(
     evaluate: Evaluator,
     sensitivity: Sensitivity | None = None,
     *,
-    optimizer: str = "cma-es",
+    method: Callable[[Setting], Method] | None = None,
 ) -> Task:
-    """CMA-ES over rows, columns and low cosines, round the best of the portfolio."""
-    importance = None if sensitivity is None else importance_of(sensitivity)
-    basis = mostly_rows(*space.shape)
-    population = config.population or min(max(config.evaluations // GENERATIONS, 8), 16)
+    """The method of the config, round the best of the portfolio; for a range of budgets one at each of some of them."""
+    levels = [replace(space, budget=budget) for budget in budgets(config)]
+    starts = [portfolio(level, sensitivity) for level in levels]
+    count = max(config.evaluations // STARTS_SHARE, len(levels))
+    make = method or METHODS[config.method]
+
+    def methods(ranked: Sequence[tuple[Policy, float]], restarts: int) -> Method:
+        return TakingTurns([make(_setting(level, config, sensitivity, ranked, restarts)) for level in levels])
+
     return Task(
-        starts=portfolio(space, sensitivity)[: max(config.evaluations // STARTS_SHARE, 1)],
-        encode=lambda start: Encoding(space, start, basis, importance),
-        optimizer=lambda dimension, restarts: OPTIMIZERS[optimizer](
-            dimension, seed=config.seed + restarts, sigma=config.sigma * 2**restarts, population=population
-        ),
+        starts=list(dict.fromkeys(islice(_in_turn(starts), count))),
+        method=methods,
         evaluate=evaluate,
         objective=Objective.for_images(len(config.prompts)),
         evaluations=config.evaluations,
     )
+
+
+def budgets(config: SearchConfig) -> list[float]:
+    """The budgets that a search works at, the highest first."""
+    if config.least_budget is None:
+        return [config.budget]
+    count = min(max(config.evaluations // LEVEL_EVALUATIONS, 2), MOST_LEVELS)
+    return np.linspace(config.budget, config.least_budget, count).tolist()
+
+
+def _setting(
+    space: Space,
+    config: SearchConfig,
+    sensitivity: Sensitivity | None,
+    ranked: Sequence[tuple[Policy, float]],
+    restarts: int,
+) -> Setting:
+    """What a method starts from: all that fits into the budget."""
+    fitting = [pair for pair in ranked if space.holds(pair[0])]
+    return Setting(
+        space=space,
+        starts=[policy for policy, _ in fitting],
+        losses=[loss for _, loss in fitting],
+        seed=config.seed + restarts,
+        population=config.population or min(max(config.evaluations // GENERATIONS, 8), 16),
+        sigma=config.sigma * 2**restarts,
+        sensitivity=sensitivity,
+    )
+
+
+def _in_turn(lists: Sequence[Sequence[Policy]]) -> Iterator[Policy]:
+    """The first of each, the second of each, ..."""
+    return (each for row in zip_longest(*lists) for each in row if each is not None)

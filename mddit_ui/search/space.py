@@ -63,6 +63,13 @@ class Space:
         """(steps, sites) bool: the cells that a search may choose."""
         return (self._locked == FREE) & ~self._must
 
+    def holds(self, policy: Policy) -> bool:
+        """Whether a policy is within the budget and keeps what is locked."""
+        kept = self._locked != FREE
+        return self.table.budget(policy.actions) <= self.budget * (1 + 1e-9) and bool(
+            (policy.actions[kept] == self._locked[kept]).all()
+        )
+
     def policy(self, scores: np.ndarray, skip: np.ndarray | None = None, **more) -> Policy:
         """Computes the cells of highest score until the budget is spent; the others are cached, or skipped if told.
 

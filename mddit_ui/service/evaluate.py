@@ -1,6 +1,7 @@
 """Score policies: one on many prompts, or many on a few prompts for a search."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 
@@ -9,6 +10,7 @@ import numpy as np
 from mddit_ui.core.errors import NotFiniteError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, RunResult, Score
+from mddit_ui.engine.memo import Memo
 from mddit_ui.service.generate import generate, score
 from mddit_ui.service.pool import Pool
 
@@ -43,11 +45,15 @@ def evaluate(
 
 
 class Evaluator:
-    """Scores policies on one set of prompts and seeds; what does not depend on the policy is made once."""
+    """Scores policies on one set of prompts and seeds; what they have in common is made once.
+
+    That is full depth, the text embeddings, and the blocks of their first steps as far as those are equal.
+    """
 
     def __init__(self, model_id: str, config: GenerationConfig) -> None:
         self.model_id = model_id
         self.config = config
+        self.memos: defaultdict[int, Memo] = defaultdict(Memo)  # of each batch
         self.reference = _generate(model_id, None, config)
         self.reference_score = score(model_id, self.reference, config, reference=self.reference)
 
@@ -58,7 +64,7 @@ class Evaluator:
 
     def score(self, policy: Policy) -> Score:
         try:
-            result = _generate(self.model_id, policy, self.config)
+            result = _generate(self.model_id, policy, self.config, memos=self.memos)
         except NotFiniteError:
             return Score()
         return score(self.model_id, result, self.config, reference=self.reference)
@@ -95,16 +101,21 @@ def _scored(model_id: str, config: GenerationConfig, policy: Policy) -> Score:
 
 
 def _generate(
-    model_id: str, policy: Policy | None, config: GenerationConfig, done: Callable[[int], None] | None = None
+    model_id: str,
+    policy: Policy | None,
+    config: GenerationConfig,
+    done: Callable[[int], None] | None = None,
+    memos: Mapping[int, Memo] | None = None,
 ) -> RunResult:
-    """All images of a config, in batches."""
+    """All images of a config, in batches; ``memos``: what each batch shares with other policies."""
     results = []
     for start in range(0, config.images, BATCH):
         part = slice(start, start + BATCH)
         batch = config.replace(
             prompts=config.prompts[part], classes=config.classes[part], seeds=config.image_seeds[part]
         )
-        results.append(generate(model_id, policy, batch))
+        memo = None if memos is None else memos[start]
+        results.append(generate(model_id, policy, batch, memo=memo))
         if done is not None:
             done(min(start + BATCH, config.images))
     return _joined(results)

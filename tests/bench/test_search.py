@@ -1,21 +1,47 @@
-"""The table of searches on the tiny model: all its lines, in their order."""
+"""The table of searches on the tiny model: all its lines, in their order; a second run makes nothing again."""
 
 import json
+
+import numpy as np
+import pytest
 
 from mddit_ui.bench import search as bench
 from tests.tiny import PROMPTS
 
 
-def test_the_table(tiny_pixart, tmp_path, monkeypatch, capsys):
+def test_the_table_and_its_second_run(tiny_pixart, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(bench, "PROMPTS", tmp_path)
     for name in ("search", "holdout"):
         (tmp_path / f"{name}.json").write_text(json.dumps(list(PROMPTS)))
-    bench.main(["--model", tiny_pixart, "--steps", "4", "--budget", "0.6", "--evaluations", "8", "--images", "2"])
-    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in capsys.readouterr().out.splitlines()]
-    assert table[0] == ["policies", "evaluations", "budget", "CLIP score", "PSNR, dB"]
-    assert table[2][:3] == ["full depth", "", "1.000"]
+    names = ["cma-es", "genetic screened"]
+    arguments = ["--model", tiny_pixart, "--steps", "4", "--budgets", "0.6", "--evaluations", "8", "--images", "2"]
+    arguments += ["--seeds", "2", "--methods", *names, "--folder", str(tmp_path / "kept")]
+    bench.main(arguments)
+    printed = capsys.readouterr()
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.out.splitlines() if "|" in line]
+    assert table[0][:4] == ["policies", "evaluations", "searches", "budget"]
+    assert table[2][:4] == ["full depth", "", "1", "1.000"]
     assert table[3][0] == "every 2"
-    assert [row[:2] for row in table[-9:]] == [
-        [name, n] for name in ("cma-es", "random", "sep-cma-es") for n in ("2", "4", "8")
-    ]
-    assert all(float(row[2]) <= 0.6 for row in table[-9:])
+    assert [row[:3] for row in table[-2:]] == [[name, "8", "2"] for name in names]
+    assert all(float(row[3]) <= 0.6 for row in table[-3:])
+    (start,) = [row for row in table if row[0].startswith("best start")]
+    assert (start[5], start[7]) == ("+0.00 ± 0.00", "+0.00 ± 0.00")
+
+    (kept,) = (tmp_path / "kept").iterdir()
+    before = {path.name: path.read_bytes() for path in kept.iterdir()}
+    cut = kept / "cma-es-2.jsonl"
+    cut.write_bytes(before[cut.name][:-20])  # killed while it wrote
+    cut.write_bytes(b"".join(before[cut.name].splitlines(keepends=True)[:5]))
+    bench.main(arguments)
+    assert capsys.readouterr().out == printed.out
+    rows = [json.loads(line) for line in cut.read_text().splitlines()]
+    assert [row["number"] for row in rows] == list(range(1, 9))
+    assert {name: len(content) for name, content in before.items() if name != cut.name} == {
+        path.name: path.stat().st_size for path in kept.iterdir() if path != cut
+    }
+
+
+def test_gains_are_paired():
+    mean, error = bench.gain(np.array([2.0, 4.0, 9.0]), np.array([1.0, 2.0, 6.0]))
+    assert mean == 2.0
+    assert error == pytest.approx(1 / np.sqrt(3))

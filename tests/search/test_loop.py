@@ -6,31 +6,31 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from mddit_ui.core.records import Score
+from mddit_ui.core.records import Score, SearchConfig
 from mddit_ui.core.sensitivity import Sensitivity
-from mddit_ui.search.encoding import Encoding, rows_and_columns
-from mddit_ui.search.loop import BLIND_GENERATIONS, RESTARTS, STALE_GENERATIONS, Task, search
-from mddit_ui.search.objective import Objective
-from mddit_ui.search.optimizers import OPTIMIZERS, CmaEs
-from mddit_ui.search.portfolio import portfolio
+from mddit_ui.search.archive import Archive
+from mddit_ui.search.loop import BLIND_GENERATIONS, RESTARTS, STALE_GENERATIONS, search
+from mddit_ui.search.recipe import METHODS
+from mddit_ui.search.recipe import make_task as make
 from mddit_ui.search.space import Space
 from tests.search.toy import ToyEvaluator, ToyModel
 
 
-def make_task(evaluate=None, *, evaluations=60, seed=1, sigma=0.6, optimizer=CmaEs, model=None):
+def make_task(evaluate=None, *, evaluations=60, seed=1, sigma=0.6, method="cma-es", model=None, **more):
     model = model or ToyModel()
     space = Space(model.table, model.steps, 0.5)
-    known = Sensitivity.from_calibration(model.calibration())
-    return Task(
-        starts=portfolio(space, known),
-        encode=lambda start: Encoding(space, start, rows_and_columns(*space.shape)),
-        optimizer=lambda dimension, restarts: optimizer(
-            dimension, seed=seed + restarts, sigma=sigma * 2**restarts, population=8
-        ),
-        evaluate=evaluate or ToyEvaluator(model),
-        objective=Objective(),
+    config = SearchConfig(
+        model="toy",
+        prompts=("a",) * 8,
         evaluations=evaluations,
+        seed=seed,
+        sigma=sigma,
+        population=8,
+        method=method,
+        **more,
     )
+    known = Sensitivity.from_calibration(model.calibration())
+    return make(space, config, evaluate or ToyEvaluator(model), known)
 
 
 class Log:
@@ -69,7 +69,7 @@ def test_it_evaluates_what_was_asked_and_no_policy_twice(undisturbed):
 def test_every_policy_meets_the_budget(undisturbed):
     table = ToyModel().table
     budgets = [table.budget(each.policy.actions) for each in undisturbed.evaluations]
-    assert 0.5 - table.site_macs.max() / table.full(20) < min(budgets) <= max(budgets) <= 0.5
+    assert 0.5 - table.site_macs.max() / table.full(20) < min(budgets) <= max(budgets) <= 0.5 * (1 + 1e-9)
 
 
 def test_it_finds_better_policies_than_it_started_from(undisturbed):
@@ -83,7 +83,32 @@ def test_the_same_task_is_the_same_trajectory(undisturbed):
     assert Log().run(make_task(seed=2)).trajectory != undisturbed.trajectory
 
 
-@pytest.mark.parametrize("cut", [0, 1, 7, 12, 13, 33, 59, 60])
+@pytest.mark.parametrize("method", METHODS)
+def test_resume_is_exact_for_every_method_at_random_cuts(method):
+    settings = {"method": method, "evaluations": 40, "budget": 0.5, "least_budget": 0.3}
+    whole = Log().run(make_task(**settings))
+    for cut in np.random.default_rng(0).integers(1, 40, 3).tolist():
+        first = Log(stop_after=cut).run(make_task(**settings))
+        second = Log().run(make_task(**settings), known=first.evaluations)
+        assert first.trajectory + second.trajectory == whole.trajectory
+        assert second.populations == whole.populations
+
+
+def test_a_range_of_budgets_is_spread_over():
+    log = Log().run(make_task(evaluations=120, budget=0.5, least_budget=0.2))
+    table = ToyModel().table
+    costs = [table.budget(each.policy.actions) for each in log.evaluations]
+    cell = table.site_macs.max() / table.full(20)
+    counts = [sum(budget - cell < cost <= budget * (1 + 1e-9) for cost in costs) for budget in (0.2, 0.35, 0.5)]
+    assert sum(counts) == 120
+    assert min(counts) > 30
+    best = Archive.of((cost, each.objective, each) for cost, each in zip(costs, log.evaluations, strict=True))
+    objectives = [best.within(budget).objective for budget in (0.2, 0.35, 0.5)]
+    assert objectives == sorted(objectives)
+    assert best.within(0.19) is None
+
+
+@pytest.mark.parametrize("cut", [0, 1, 7, 12, 13, 33, 59, 60, *np.random.default_rng(1).integers(2, 58, 12).tolist()])
 def test_resume_is_exact_wherever_it_was_cut(undisturbed, cut):
     first = Log(stop_after=cut).run(make_task())
     assert first.reason == ("" if cut < 60 else undisturbed.reason)
@@ -122,18 +147,18 @@ def test_the_order_of_arrival_changes_nothing(undisturbed, cut):
     assert second.populations == undisturbed.populations
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
-def test_two_searches_at_once_are_as_each_alone(optimizer):
+@pytest.mark.parametrize("method", METHODS)
+def test_two_searches_at_once_are_as_each_alone(method):
     """One search runs inside the evaluations of the other."""
-    alone = [Log().run(make_task(seed=seed, evaluations=20, optimizer=optimizer)) for seed in (1, 2)]
+    alone = [Log().run(make_task(seed=seed, evaluations=20, method=method)) for seed in (1, 2)]
     known, toy = [], ToyEvaluator(ToyModel())
 
     def evaluate(policies):
         for policy in policies:
-            known.extend(Log(1).run(make_task(seed=2, evaluations=20, optimizer=optimizer), known=known).evaluations)
+            known.extend(Log(1).run(make_task(seed=2, evaluations=20, method=method), known=known).evaluations)
             yield policy, toy.score(policy)
 
-    outer = Log().run(make_task(evaluate, seed=1, evaluations=20, optimizer=optimizer))
+    outer = Log().run(make_task(evaluate, seed=1, evaluations=20, method=method))
     assert outer.trajectory == alone[0].trajectory
     assert [each.policy.digest for each in known] == [each.policy.digest for each in alone[1].evaluations]
 
