@@ -58,6 +58,14 @@ LCM_FACTS: dict[str, Any] = {
     "knows the words of its caption grammar and no others.",
 }
 
+SKIP_FACTS: dict[str, Any] = {
+    **FACTS,
+    "id": "scenes-skip",
+    "title": "Scenes (Skip-DiT)",
+    "description": "The model of scenes-pixart with long skip branches from its first blocks to its last (Skip-DiT), "
+    "made for Skip-Cache. It knows the words of its caption grammar and no others.",
+}
+
 
 def dit_facts() -> dict[str, Any]:
     return {
