@@ -48,8 +48,8 @@ fix: $(STAMP) ## repair style and format where a tool can
 	@$(BIN)/python -m ruff check --fix .
 	@$(BIN)/python -m ruff format .
 
-bench: $(STAMP) ## measure the presets on the demo model
-	@$(BIN)/python -m mddit_ui.bench $(ARGS)
+bench: $(STAMP) ## list the benchmarks, or run one: ARGS=engine
+	@$(BIN)/python -m mddit_ui bench $(ARGS)
 
 requirements: $(STAMP) ## write requirements.txt: the direct dependencies, pinned to what is installed
 	@$(BIN)/python .ci/requirements.py > requirements.txt.new && mv requirements.txt.new requirements.txt

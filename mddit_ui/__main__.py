@@ -1,8 +1,37 @@
-"""``python -m mddit_ui`` is the command line."""
+"""``python -m mddit_ui`` is the command line, with the benchmarks as one more verb."""
 
 import sys
+from argparse import REMAINDER, ArgumentParser, Namespace
+from collections.abc import Sequence
 
-from mddit_ui.cli.main import main
+from mddit_ui.bench import registry
+from mddit_ui.cli import main as cli
+from mddit_ui.cli.output import say, table
+from mddit_ui.cli.verb import Verb
+
+
+def _add_bench(parser: ArgumentParser) -> None:
+    parser.add_argument("bench", nargs="?", choices=registry.names(), help="the benchmark; none: list them")
+    parser.add_argument("arguments", nargs=REMAINDER, help="its own options; see: mddit bench NAME --help")
+
+
+def _bench(args: Namespace) -> int:
+    if args.bench is None:
+        say(*table(("bench", "measures"), [(name, registry.subject(name)) for name in registry.names()]))
+        return 0
+    return registry.run(args.bench, args.arguments)
+
+
+VERBS = {
+    **cli.VERBS,
+    "bench": Verb("measure: speed, searches, the app, the tables of the documents", _add_bench, _bench),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    return cli.main(argv, VERBS)
+
 
 if __name__ == "__main__":
     sys.exit(main())

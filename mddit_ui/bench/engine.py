@@ -1,10 +1,9 @@
 """Table: what the engine itself costs, and how much of the speed-up that MACs promise it delivers.
 
-``python -m mddit_ui.bench.engine`` prints it as Markdown. Every row is timed in the same rounds, one after the other,
+``mddit bench engine`` prints it as Markdown. Every row is timed in the same rounds, one after the other,
 by processor time inside the transformer; the least of the rounds counts.
 """
 
-import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,6 @@ import numpy as np
 import torch
 
 from mddit_ui.core.cost import MacTable
-from mddit_ui.core.errors import MdditError
 from mddit_ui.core.plan import plan
 from mddit_ui.core.policy import Action, Policy, repair
 from mddit_ui.core.records import GenerationConfig
@@ -146,34 +144,26 @@ def _timed(loaded: LoadedModel) -> Iterator[Callable[[], float]]:
             handle.remove()
 
 
-def main() -> int:
-    parser = ArgumentParser("python -m mddit_ui.bench.engine", description=__doc__)
+def main(arguments: list[str]) -> int:
+    parser = ArgumentParser("mddit bench engine", description=__doc__)
     parser.add_argument("--model", default="scenes-pixart", help="id, hub id or folder (default scenes-pixart)")
     parser.add_argument("--images", type=int, default=4, help="images at one time (default 4)")
     parser.add_argument("--steps", type=int, default=20, help="inference steps (default 20)")
     parser.add_argument("--rounds", type=int, default=5, help="every policy runs this often (default 5)")
-    args = parser.parse_args()
-    try:
-        loaded = load(args.model)
-        spec = loaded.spec
-        subject = {"prompts": ("a small red ball in the center on a gray background",) * args.images}
-        if spec.conditioning == "class":
-            subject = {"classes": (0,) * args.images}  # type: ignore[dict-item]
-        config = GenerationConfig(
-            **subject,  # type: ignore[arg-type]
-            seeds=tuple(range(args.images)),
-            steps=args.steps,
-            guidance_scale=spec.guidance_scale,
-            height=spec.height,
-            width=spec.width,
-        )
-        print(f"{spec.id}, {loaded.dtype} on {loaded.device}, {args.images} images, {args.steps} steps\n")
-        print(*markdown(measure(loaded, config, args.rounds)), sep="\n")
-    except MdditError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
+    args = parser.parse_args(arguments)
+    loaded = load(args.model)
+    spec = loaded.spec
+    subject = {"prompts": ("a small red ball in the center on a gray background",) * args.images}
+    if spec.conditioning == "class":
+        subject = {"classes": (0,) * args.images}  # type: ignore[dict-item]
+    config = GenerationConfig(
+        **subject,  # type: ignore[arg-type]
+        seeds=tuple(range(args.images)),
+        steps=args.steps,
+        guidance_scale=spec.guidance_scale,
+        height=spec.height,
+        width=spec.width,
+    )
+    print(f"{spec.id}, {loaded.dtype} on {loaded.device}, {args.images} images, {args.steps} steps\n")
+    print(*markdown(measure(loaded, config, args.rounds)), sep="\n")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,8 +1,11 @@
 """Table: what the presets cost and how close they stay to full depth."""
 
+import json
+from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from mddit_ui.core.paths import PROMPTS
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.presets import PRESETS
 from mddit_ui.core.records import GenerationConfig, RunResult, Score
@@ -62,3 +65,14 @@ def markdown(lines: Sequence[Line]) -> list[str]:
         closeness = ["-", "-"] if same else [f"{score.psnr:.2f}", f"{score.ssim:.4f}"]
         rows.append([name, f"{budget:.3f}", f"{full / seconds:.2f}", clip, *closeness])
     return [f"| {' | '.join(row)} |" for row in rows]
+
+
+def main(arguments: list[str]) -> int:
+    parser = ArgumentParser("mddit bench presets", description=__doc__)
+    parser.add_argument("--model", default="scenes-pixart", help="id, hub id or folder (default scenes-pixart)")
+    parser.add_argument("--images", type=int, default=16, help="prompts of the holdout set (default 16)")
+    parser.add_argument("--steps", type=int, default=20, help="inference steps (default 20)")
+    args = parser.parse_args(arguments)
+    prompts = json.loads((PROMPTS / "holdout.json").read_text())[: args.images]
+    print(*markdown(list(measure(args.model, prompts, args.steps))), sep="\n")
+    return 0

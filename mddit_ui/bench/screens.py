@@ -1,6 +1,6 @@
 """Screenshots of the app with a generated pair, for the documents and for judging how it looks.
 
-``python -m mddit_ui.bench.screens OUT [--model ID] [--search N] [--caption TEXT]`` starts the app on a free port and
+``mddit bench screens OUT [--model ID] [--search N] [--caption TEXT]`` starts the app on a free port and
 writes ``OUT/<width>-<mode>[-tab].png``. Needs Chromium (``$CHROMIUM``, else ``/usr/bin/chromium``) and playwright.
 """
 
@@ -27,8 +27,8 @@ ARGUMENTS = ("--no-sandbox", "--headless", "--disable-gpu", "--no-first-run", "-
 PATIENCE = 300_000  # ms
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Screenshots of the app.")
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="mddit bench screens", description="Screenshots of the app.")
     parser.add_argument("out", type=Path)
     parser.add_argument("--model", default="", help="id of the model (default: that of the first visit)")
     parser.add_argument("--caption", default="")
@@ -53,6 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
                 state = context.storage_state()
                 shoot(page, wanted.out, f"{width}-{mode}")
                 context.close()
+    return 0
 
 
 def prepare(page: Any, wanted: argparse.Namespace, first: bool) -> None:
@@ -118,7 +119,3 @@ def browser() -> Iterator[Any]:
         chromium = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
         yield chromium
         chromium.close()
-
-
-if __name__ == "__main__":
-    main()

@@ -47,6 +47,7 @@ def main(arguments: list[str]) -> int:
         if len(part) > 1:
             correlation = rank_correlation([each.predicted for each in part], [each.error for each in part])
             print(f"| {name} | {len(part)} | {correlation:.3f} |")
+    return 0
 
 
 def seconds_of_a_thousand(steps: int = 40, sites: int = 28) -> float:

@@ -71,6 +71,13 @@ def amount(value: float, unit: str) -> str:
     return f"{value / 1000**power:.3g} {('', *'kMGTP')[power]}{unit}"
 
 
-def progress(total: int, unit: str) -> tqdm:
+def duration(seconds: float) -> str:
+    """75 -> "1:15", 3700 -> "1:01:40"."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def progress(total: int, unit: str, bar_format: str | None = None) -> tqdm:
     """A bar on stderr, when a person watches."""
-    return tqdm(total=total, unit=unit, file=sys.stderr, disable=None, leave=False)
+    return tqdm(total=total, unit=unit, file=sys.stderr, disable=None, leave=False, bar_format=bar_format)

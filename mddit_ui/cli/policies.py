@@ -1,10 +1,12 @@
-"""``mddit policies``: list and show saved policies, make one from a preset."""
+"""``mddit policies``: list and show policies, make one from a preset."""
 
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
-from mddit_ui.cli.options import DEFAULT_MODEL, add_json, read_policy
-from mddit_ui.cli.output import emit, picture, say, table
+from mddit_ui.cli import exchange, record
+from mddit_ui.cli.options import DEFAULT_MODEL, POLICY, add_json, add_out, keep, mac_table, read_policy
+from mddit_ui.cli.output import emit, picture, say, score_line, table
+from mddit_ui.cli.searched import PREFIX, find_search
 from mddit_ui.cli.verb import Verb, nested
 from mddit_ui.core import policy_json
 from mddit_ui.core.errors import PolicyError
@@ -21,10 +23,16 @@ OPTIONS: dict[str, tuple[str, ...]] = {  # the options of each preset
 
 
 def _add_list(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--from-search", metavar="ID", help="those that a search found and no other of its is cheaper and better than"
+    )
     add_json(parser)
 
 
 def _list(args: Namespace) -> None:
+    if args.from_search is not None:
+        _list_searched(args)
+        return
     saved = library.list_policies()
     if args.json:
         emit([{"id": each.id, **_summary(each.policy)} for each in saved])
@@ -33,8 +41,31 @@ def _list(args: Namespace) -> None:
     say(*table(("id", "name", "made for", "steps x sites"), rows))
 
 
+def _list_searched(args: Namespace) -> None:
+    """From the cheapest to the best; the names are taken by every verb that takes a policy."""
+    from mddit_ui.search.archive import Archive
+    from mddit_ui.service import searches
+
+    row = find_search(args.from_search)
+    tried = searches.evaluations(row.id)
+    found = [each for _, _, each in Archive.of((each.budget, each.objective, each) for each in tried).points]
+    best = row.best.number if row.best else None
+    if best is not None and best not in {each.number for each in found}:
+        found = sorted([*found, row.best], key=lambda each: each.budget)  # type: ignore[list-item, union-attr]
+    names = [f"{PREFIX}{row.id[:12]}:{each.number}" for each in found]
+    if args.json:
+        facts = zip(names, found, strict=True)
+        emit([{"id": name, "budget": e.budget, "digest": e.digest, "score": e.score.to_dict()} for name, e in facts])
+        return
+    cells = [
+        (name, f"{each.budget:.3f}", score_line(each.score), "the search's best" if each.number == best else "")
+        for name, each in zip(names, found, strict=True)
+    ]
+    say(*table(("id", "budget", "score", ""), cells))
+
+
 def _add_show(parser: ArgumentParser) -> None:
-    parser.add_argument("policy", help="a file or the id of a saved policy")
+    parser.add_argument("policy", help=POLICY)
     parser.add_argument("--model", help="add what it costs on this model")
     add_json(parser)
 
@@ -45,9 +76,7 @@ def _show(args: Namespace) -> None:
         raise PolicyError("'full' has no table of its own; make one with: mddit policies make full --model ID")
     macs = None
     if args.model:
-        from mddit_ui.service import catalog
-
-        macs = catalog.describe(args.model, policy.steps).mac_table
+        macs = mac_table(args.model, policy)
     if args.json:
         budget = None if macs is None else policy.budget(macs)
         emit({**_summary(policy), "budget": budget, "policy": policy_json.to_dict(policy)})
@@ -65,7 +94,7 @@ def _add_make(parser: ArgumentParser) -> None:
     parser.add_argument("--b", type=int, help="skip_cache: outer pairs of blocks that always run (default 2)")
     parser.add_argument("--full-until", type=int, help="skip_cache: first steps that run in full (default 1)")
     parser.add_argument("--name", help="the name in the file")
-    parser.add_argument("-o", "--out", metavar="FILE", help="write it here (default: into saved_policies)")
+    add_out(parser)
     add_json(parser)
 
 
@@ -86,15 +115,11 @@ def _make(args: Namespace) -> None:
     }
     notes = {"made_by": "mddit policies make", "preset": args.preset, **given}
     policy = PRESETS[args.preset](len(view.timesteps), view.sites, **given, **details, notes=notes)
-    if args.out:
-        policy.save(args.out)
-        where = {"file": args.out}
-    else:
-        where = {"id": library.save(policy)}
+    where = keep(policy, args.out)
     if args.json:
-        emit({**_summary(policy), **where, "budget": policy.budget(view.mac_table)})
+        emit({"saved": where, **_summary(policy), "budget": policy.budget(view.mac_table)})
         return
-    say(*picture(policy, view.mac_table), f"saved as {args.out or where['id']}")
+    say(*picture(policy, view.mac_table), f"saved as {where}")
 
 
 def _summary(policy: Policy) -> dict[str, Any]:
@@ -107,10 +132,12 @@ def _size(policy: Policy) -> str:
 
 
 VERB = nested(
-    "list, show and make policies",
+    Verb("list the saved policies; show, make, import, export and record them", _add_list, _list),
     {
-        "list": Verb("list the saved policies", _add_list, _list),
         "show": Verb("draw a policy", _add_show, _show),
         "make": Verb("make a policy from a preset of the literature", _add_make, _make),
+        "import": exchange.IMPORT,
+        "export": exchange.EXPORT,
+        "record": record.VERB,
     },
 )

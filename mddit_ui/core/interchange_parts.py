@@ -62,7 +62,7 @@ def computed(policy: Policy, title: str, parts: Sequence[str]) -> np.ndarray:
 
 
 def refuse_other_actions(policy: Policy, title: str) -> None:
-    """PolicyError when a cell is neither computed nor cached, or keeps a share of the tokens."""
+    """PolicyError when a cell is neither computed nor cached, keeps a share of the tokens, or reuses whole outputs."""
     skipped = np.argwhere(policy.actions == Action.SKIP)
     if len(skipped):
         step, site = skipped[0].tolist()
@@ -72,6 +72,8 @@ def refuse_other_actions(policy: Policy, title: str) -> None:
         )
     if policy.keep is not None and (policy.keep[policy.actions == Action.COMPUTE] < 1).any():
         raise PolicyError(f"{title} can't express cells that keep a share of the tokens.")
+    if policy.carry != "residual":
+        raise PolicyError(f"{title} can't express cells that reuse a block's output; it reuses what a block adds.")
 
 
 def as_actions(runs: np.ndarray) -> np.ndarray:

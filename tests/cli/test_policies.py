@@ -42,18 +42,18 @@ def test_a_model_that_is_not_there_is_said(capsys: pytest.CaptureFixture):
 
 def test_make_list_and_show(tiny_pixart: str, library: Path, capsys: pytest.CaptureFixture):
     made = json_of(capsys, "policies", "make", "every", "--n", "3", "--model", tiny_pixart, "--steps", "5")
-    policy = Policy.load(library / f"{made['id']}.json")
+    policy = Policy.load(library / f"{made['saved']}.json")
     assert policy.rows == ("####", "====", "====", "####", "====")
     assert policy.sites[0] == "transformer_blocks.0"
     assert len(policy.timesteps) == 5
     assert policy.model == tiny_pixart
     assert 0 < made["budget"] < 1
 
-    assert [each["id"] for each in json_of(capsys, "policies", "list")] == [made["id"]]
-    shown = json_of(capsys, "policies", "show", made["id"], "--model", tiny_pixart)
+    assert [each["id"] for each in json_of(capsys, "policies")] == [made["saved"]]
+    shown = json_of(capsys, "policies", "show", made["saved"], "--model", tiny_pixart)
     assert shown["policy"]["rows"] == list(policy.rows)
     assert shown["budget"] == pytest.approx(made["budget"])
-    assert main(["policies", "show", made["id"]]) == 0
+    assert main(["policies", "show", made["saved"]]) == 0
     assert "####" in capsys.readouterr().out
 
 

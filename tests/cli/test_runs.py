@@ -111,5 +111,5 @@ def test_classes_need_no_words(tiny_dit: str, tmp_path: Path, capsys: pytest.Cap
 def test_a_broken_set_of_prompts_is_said(content: str, tmp_path: Path, capsys: pytest.CaptureFixture):
     path = tmp_path / "prompts.json"
     path.write_bytes(content.encode(errors="surrogatepass"))
-    assert main(["search", "start", "--prompts", str(path), "--images", "1"]) == 1
+    assert main(["search", "--prompts", str(path), "--images", "1"]) == 1
     assert capsys.readouterr().err.count("\n") == 1

@@ -1,12 +1,16 @@
-"""``mddit search`` with a real worker process on a tiny model."""
+"""``mddit search`` and its kin, with a real worker process on a tiny model."""
 
 import json
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from mddit_ui.cli.main import main
+from mddit_ui.cli.output import duration
 from mddit_ui.core.policy import Policy
 
 TIMEOUT_SECONDS = 120
@@ -19,7 +23,7 @@ def start(tiny_pixart: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     prompts = tmp_path / "prompts.json"
     prompts.write_text(json.dumps(["a large red ball on the left", "a small blue ring at the top"]))
     size = ["--steps", "4", "--evaluations", "8", "--population", "4", "--budget", "0.6"]
-    return ["search", "start", "--model", tiny_pixart, "--prompts", str(prompts), "--images", "2", *size]
+    return ["search", "--model", tiny_pixart, "--prompts", str(prompts), "--images", "2", *size]
 
 
 def json_of(capsys: pytest.CaptureFixture, *argv: str) -> dict:
@@ -33,41 +37,78 @@ def test_from_start_to_the_best_policy(start: list[str], tmp_path: Path, capsys:
     assert done["state"] == "done"
     assert done["done"] == 8
 
-    (listed,) = json_of(capsys, "search", "list")
+    (listed,) = json_of(capsys, "searches")
     assert listed["id"] == done["id"]
-    assert main(["search", "list"]) == 0
+    assert main(["searches"]) == 0
     assert "8/8" in capsys.readouterr().out
-    assert main(["search", "show", done["id"][:8]]) == 0
+    assert main(["searches", done["id"][:8]]) == 0
     assert "full depth: " in capsys.readouterr().out
 
-    best = json_of(capsys, "search", "best", done["id"], "--out", str(tmp_path / "best.json"))
-    policy = Policy.load(tmp_path / "best.json")
-    assert policy.digest == best["digest"]
+    found = json_of(capsys, "policies", "--from-search", done["id"][:8])
+    budgets = [each["budget"] for each in found]
+    assert budgets == sorted(budgets)
+    assert done["best"]["digest"] in {each["digest"] for each in found}
+    assert main(["policies", "--from-search", done["id"]]) == 0
+    assert "the search's best" in capsys.readouterr().out
+
+    file = tmp_path / "best.json"
+    assert main(["policies", "export", f"search:{done['id']}", "-o", str(file)]) == 0
+    policy = Policy.load(file)
+    assert policy.digest == done["best"]["digest"]
     assert policy.sites[0] == "transformer_blocks.0"
     assert len(policy.timesteps) == 4
-    assert best["budget"] <= 0.6
-    assert main(["search", "best", done["id"]]) == 0
-    assert len(list((tmp_path / "library").glob("searched-*.json"))) == 1
+    assert found[-1]["id"].startswith(f"search:{done['id'][:12]}:")
+    saved = json_of(capsys, "policies", "import", found[-1]["id"], "--name", "mine")
+    assert saved["digest"] == found[-1]["digest"]
+    assert [each["id"] for each in json_of(capsys, "policies")] == [saved["saved"]]
 
-    assert main(["search", "resume", done["id"]]) == 1
+    assert main(["resume", done["id"]]) == 1
     assert "mddit: " in capsys.readouterr().err
 
 
 def test_pause_resume_and_stop(start: list[str], capsys: pytest.CaptureFixture):
     search = json_of(capsys, *start, "--evaluations", "5000", "--detach")["id"]
-    assert main(["search", "pause", search]) == 0
+    assert main(["pause", search]) == 0
     wait_for(search, "paused", capsys)
-    assert main(["search", "best", "0" * 32]) == 1
-    assert main(["search", "resume", search]) == 0
-    assert main(["search", "stop", search]) == 0
+    assert main(["policies", "show", f"search:{search}"]) in (0, 1)  # whether it has tried one by now or not
+    assert main(["resume", search, "--detach"]) == 0
+    assert main(["stop", search]) == 0
     wait_for(search, "stopped", capsys)
-    assert json_of(capsys, "search", "show", search)["done"] < 5000
+    assert json_of(capsys, "searches", search)["done"] < 5000
 
 
-@pytest.mark.parametrize("verb", ["show", "watch", "pause", "resume", "stop", "best"])
-def test_a_search_that_is_not_there_is_said(verb: str, capsys: pytest.CaptureFixture):
-    assert main(["search", verb, "abc"]) == 1
-    assert "search list" in capsys.readouterr().err
+def test_control_c_pauses_the_watched_search(start: list[str], tmp_path: Path, capsys: pytest.CaptureFixture):
+    """As in a terminal: SIGINT to the command alone; the search is in a session of its own."""
+    argv = [*start, "--evaluations", "5000"]
+    command = [sys.executable, "-m", "mddit_ui", *argv]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+        try:
+            assert watching.stderr is not None
+            assert "Ctrl-C pauses it" in watching.stderr.readline()
+            (row,) = json_of(capsys, "searches")
+            until = time.monotonic() + TIMEOUT_SECONDS
+            while json_of(capsys, "searches", row["id"])["done"] < 2 and time.monotonic() < until:
+                time.sleep(0.2)
+            watching.send_signal(signal.SIGINT)
+            out, err = watching.communicate(timeout=TIMEOUT_SECONDS)
+        finally:
+            watching.kill()
+    assert watching.returncode == 130
+    assert out == ""
+    assert f"go on with: mddit resume {row['id'][:12]}" in err
+    paused = json_of(capsys, "searches", row["id"])
+    assert paused["state"] == "paused"
+    assert 2 <= paused["done"] < 5000
+    assert main(["stop", row["id"]]) == 0
+
+
+@pytest.mark.parametrize(
+    "argv", [["searches"], ["pause"], ["resume"], ["stop"], ["policies", "--from-search"], ["policies", "show"]]
+)
+def test_a_search_that_is_not_there_is_said(argv: list[str], capsys: pytest.CaptureFixture):
+    name = "search:abc" if argv[-1] == "show" else "abc"
+    assert main([*argv, name]) == 1
+    assert "mddit searches" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -76,12 +117,17 @@ def test_a_search_that_is_not_there_is_said(verb: str, capsys: pytest.CaptureFix
 def test_bounds_hold_before_anything_starts(start: list[str], option: str, value: str, capsys: pytest.CaptureFixture):
     assert main([*start, option, value]) == 1
     assert capsys.readouterr().err.count("\n") == 1
-    assert json_of(capsys, "search", "list") == []
+    assert json_of(capsys, "searches") == []
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (75, "1:15"), (3700, "1:01:40"), (-3, "0:00")])
+def test_durations(seconds: float, text: str):
+    assert duration(seconds) == text
 
 
 def wait_for(search: str, state: str, capsys: pytest.CaptureFixture) -> None:
     """Until the worker has done what was asked of it."""
     end = time.monotonic() + TIMEOUT_SECONDS
-    while (row := json_of(capsys, "search", "show", search))["state"] != state:
+    while (row := json_of(capsys, "searches", search))["state"] != state:
         assert time.monotonic() < end, row
         time.sleep(0.1)

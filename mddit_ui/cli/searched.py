@@ -1,0 +1,52 @@
+"""What a search found, by name: ``search:ID`` is its best policy, ``search:ID:NUMBER`` any that it tried."""
+
+from mddit_ui.core.errors import SearchError
+from mddit_ui.core.policy import Policy
+from mddit_ui.store.searches import EvaluationRow, SearchRow
+
+PREFIX = "search:"
+
+
+def find_search(start: str) -> SearchRow:
+    """The one search whose id begins so. Raises SearchError: none, or several."""
+    from mddit_ui.service import searches
+
+    found = [row for row in searches.recent(1000) if row.id.startswith(start)] if start else []
+    if len(found) != 1:
+        raise SearchError(f"{len(found) or 'No'} searches begin with {start[:40]!r}; see: mddit searches")
+    return found[0]
+
+
+def searched_policy(name: str) -> Policy:
+    """The policy of a name. Raises SearchError: no such search, or it has no such evaluation."""
+    start, _, number = name.removeprefix(PREFIX).partition(":")
+    row = find_search(start)
+    if not number:
+        if row.best is None:
+            raise SearchError(f"Search {row.id[:12]} has tried no policy yet; wait for the first.")
+        return policy_of(row, row.best)
+    from mddit_ui.service import searches
+
+    if number.isdecimal() and len(number) < 10:
+        for each in searches.evaluations(row.id, int(number) - 1)[:1]:
+            if each.number == int(number):
+                return policy_of(row, each)
+    raise SearchError(
+        f"Search {row.id[:12]} has no evaluation {number[:40]!r}; see: mddit policies --from-search {row.id[:12]}"
+    )
+
+
+def policy_of(row: SearchRow, evaluation: EvaluationRow) -> Policy:
+    """The policy of an evaluation, with the sites and timesteps of the model that it was made for."""
+    from mddit_ui.service import catalog
+
+    config = row.config
+    view = catalog.describe(config.model, config.steps, config.scheduler)
+    return Policy.from_rows(
+        evaluation.policy_rows,
+        sites=view.sites,
+        timesteps=view.timesteps,
+        model=config.model,
+        name=f"searched {evaluation.budget:.2f}",
+        notes={"made_by": "mddit search", "search": row.id, "evaluation": evaluation.number},
+    )
