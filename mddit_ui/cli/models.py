@@ -1,10 +1,15 @@
 """``mddit models``: which models there are, and what a policy can act on in one of them."""
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from mddit_ui.cli.options import add_json
 from mddit_ui.cli.output import amount, emit, plain, say, table
 from mddit_ui.cli.verb import Verb
+
+if TYPE_CHECKING:
+    from mddit_ui.service.catalog import ModelView
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -37,8 +42,12 @@ def _show(args: Namespace) -> None:
     spec = catalog.get_model(args.model)
     view = catalog.describe(spec.id, args.steps or spec.steps)
     full = view.mac_table.full(len(view.timesteps))
+    around = catalog.around(spec.id)
     if args.json:
         details = {"timesteps": list(view.timesteps), "macs": view.mac_table.to_dict(), "full_macs": full}
+        details |= {"rest": dict(view.rest), "around": around}
+        if view.without_attention is not None:
+            details["macs_without_attention"] = view.without_attention.to_dict()
         emit({"spec": spec.to_dict(), "sites": list(view.sites), "residual_bytes": view.residual_bytes, **details})
         return
     say(
@@ -46,12 +55,23 @@ def _show(args: Namespace) -> None:
         f"{len(view.timesteps)} model evaluations x {len(view.sites)} sites, {amount(full, 'MACs')} an image, "
         f"{amount(view.residual_bytes, 'B')} for each residual that a policy keeps",
         "",
-        *table(
-            ("site", "MACs"),
-            [(n, amount(m, "MACs")) for n, m in zip(view.sites, view.mac_table.site_macs, strict=True)],
-        ),
-        f"the rest: {amount(view.mac_table.rest_macs, 'MACs')} a step",
+        "MACs of one step of one image, guidance counted; beside them without attention products, as ECAD counts:",
+        *table(("site", "MACs", "without"), _costs(view)),
+        "",
+        "once an image, not counted above:",
+        *table(("part", "MACs"), [(part, amount(macs, "MACs")) for part, macs in around.items()]),
     )
+
+
+def _costs(view: "ModelView") -> Iterator[tuple[str, str, str]]:
+    """The sites, what the rest is made of, and the sum."""
+    full, without = view.mac_table, view.without_attention or view.mac_table
+    for name, macs, fewer in zip(view.sites, full.site_macs, without.site_macs, strict=True):
+        yield name, amount(macs, "MACs"), amount(fewer, "MACs")
+    for part, macs in view.rest.items():
+        yield f"the rest: {part}", amount(macs, "MACs"), ""
+    yield "the rest in all", amount(full.rest_macs, "MACs"), amount(without.rest_macs, "MACs")
+    yield "all", amount(full.full(1), "MACs"), amount(without.full(1), "MACs")
 
 
 VERB = Verb("list the models, or show one", add_arguments, run)

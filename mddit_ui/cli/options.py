@@ -102,7 +102,7 @@ def mac_table(model: str, policy: Policy, scheduler: str = "default") -> MacTabl
         return table
     costs = dict(zip(table.sites, table.site_macs, strict=True))
     if wanted[0] not in costs:
-        from mddit_ui.engine.runner import measure
+        from mddit_ui.engine.measuring import measure
         from mddit_ui.models.loading import load
 
         branches = measure(load(view.spec.id), one_image(view.spec, policy.steps, scheduler)).branches

@@ -1,9 +1,9 @@
 """Count multiply-accumulates of the real transformer, attention products included, without computing anything."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,11 +14,30 @@ from torch.utils.flop_counter import FlopCounterMode
 from mddit_ui.core.cost import MacTable
 
 _GONE = "left out of the twin"
+_WITH_WEIGHTS = ("mm", "addmm", "_scaled_mm", "convolution", "_convolution", "_slow_conv2d_forward")
+OTHER = "other"  # the part of the rest that is in no module of its own
+
+
+class Count(NamedTuple):
+    """One call of a transformer.
+
+    Args:
+        table: MACs by site.
+        without_attention: the same without the products of activations with activations (Q K^T, and with V): what
+            ECAD (arXiv 2506.15682) and most counters of FLOPs count.
+        rest: ``table.rest_macs`` by the transformer's own children.
+        output: of the call, on the meta device where that could be.
+    """
+
+    table: MacTable
+    without_attention: MacTable
+    rest: Mapping[str, float]
+    output: Any
 
 
 def count_call(transformer: nn.Module, sites: Sequence[str], args: tuple, kwargs: dict[str, Any]) -> MacTable:
     """MACs of one call with these arguments (its whole batch), by site. One MAC is two FLOPs of ``FlopCounterMode``."""
-    return Counter(transformer, sites).count(args, kwargs)[0]
+    return Counter(transformer, sites).count(args, kwargs).table
 
 
 class Counter:
@@ -33,15 +52,15 @@ class Counter:
         self.twin = meta_twin(transformer)
         self.site_bytes = dict.fromkeys(self.sites, 0)  # of one residual, all images of the call
 
-    def count(self, args: tuple, kwargs: dict[str, Any]) -> tuple[MacTable, Any]:
-        """(MACs of one call by site, its output, on the meta device where that could be)."""
+    def count(self, args: tuple, kwargs: dict[str, Any]) -> Count:
+        """What one call with these arguments does."""
         try:
             return self._count(self.twin, *tree_map(_to_meta, (args, kwargs)))
         except (RuntimeError, NotImplementedError, TypeError):
             with unhooked(self.transformer):
                 return self._count(self.transformer, args, kwargs)
 
-    def _count(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[MacTable, Any]:
+    def _count(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Count:
         handles = [module.get_submodule(name).register_forward_hook(self._see(name)) for name in self.sites]
         try:
             with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -49,10 +68,28 @@ class Counter:
         finally:
             for handle in handles:
                 handle.remove()
-        flops = {name: sum(by_op.values()) for name, by_op in counter.get_flop_counts().items()}
+        counted = counter.get_flop_counts()
+
+        def macs(name: str, only: Sequence[str] = ()) -> float:
+            by_op = counted.get(name, {})
+            return sum(flops for op, flops in by_op.items() if not only or op.__name__ in only) / 2
+
         root = type(module).__name__
-        site_macs = np.array([flops.get(f"{root}.{name}", 0) / 2 for name in self.sites])
-        return MacTable(self.sites, site_macs, counter.get_total_flops() / 2 - float(site_macs.sum())), output
+        names = [f"{root}.{name}" for name in self.sites]
+        table, without = (self._table(names, lambda name, ops=ops: macs(name, ops)) for ops in ((), _WITH_WEIGHTS))
+        return Count(table, without, self._rest(module, table, lambda name: macs(f"{root}.{name}")), output)
+
+    def _table(self, names: Sequence[str], macs: Callable[[str], float]) -> MacTable:
+        site_macs = np.array([macs(name) for name in names])
+        return MacTable(self.sites, site_macs, macs("Global") - float(site_macs.sum()))
+
+    def _rest(self, module: nn.Module, table: MacTable, macs: Callable[[str], float]) -> dict[str, float]:
+        rest = {}
+        for name, _ in module.named_children():
+            inside = sum(m for site, m in zip(self.sites, table.site_macs, strict=True) if site.startswith(f"{name}."))
+            rest[name] = max(macs(name) - float(inside), 0.0)
+        rest[OTHER] = table.rest_macs - sum(rest.values())
+        return {name: value for name, value in rest.items() if value > 0}
 
     def _see(self, name: str) -> Any:
         def see(module: nn.Module, args: tuple, output: Any) -> None:

@@ -12,7 +12,8 @@ from mddit_ui.core.records import Calibration, GenerationConfig
 from mddit_ui.engine.acting import Call, Hook, Run, StepEvent
 from mddit_ui.engine.adapters import call_arguments, seed_steps
 from mddit_ui.engine.hooks import attach
-from mddit_ui.engine.runner import measure, sample, with_scheduler
+from mddit_ui.engine.measuring import measure
+from mddit_ui.engine.sampling import sample, with_scheduler
 from mddit_ui.engine.streams import Tensors, copies, learn
 from mddit_ui.metrics.features import change, cosine, norm
 from mddit_ui.models.loading import LoadedModel

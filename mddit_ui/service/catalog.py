@@ -1,15 +1,16 @@
 """What models there are, and what a run of one would cost."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.records import GenerationConfig, ModelSpec, SchedulerName
-from mddit_ui.engine.runner import measure
+from mddit_ui.engine.measuring import measure, measure_around
 from mddit_ui.models.loading import load
 from mddit_ui.models.registry import get_model, list_models
 
-__all__ = ["ModelView", "describe", "get_model", "list_models"]
+__all__ = ["ModelView", "around", "describe", "get_model", "list_models"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +22,8 @@ class ModelView:
         timesteps: (rows,) one for each model evaluation (Heun makes 2 n - 1 of n steps).
         mac_table: one evaluation, one image, guidance counted.
         residual_bytes: one site's residual for one image, guidance counted; the largest where they differ.
+        without_attention: ``mac_table`` by ECAD's convention, which leaves the products of attention out.
+        rest: what ``mac_table.rest_macs`` is made of.
     """
 
     spec: ModelSpec
@@ -28,22 +31,38 @@ class ModelView:
     timesteps: tuple[float, ...]
     mac_table: MacTable
     residual_bytes: int
+    without_attention: MacTable | None = None
+    rest: Mapping[str, float] = field(default_factory=dict)
 
 
 def describe(model_id: str, steps: int, scheduler: str = "default") -> ModelView:
     """The grid of a model at its own size and guidance. Loads it."""
     loaded = load(model_id)
-    spec = loaded.spec
+    measured = measure(loaded, _one_image(loaded.spec, steps, scheduler))
+    return ModelView(
+        spec=loaded.spec,
+        sites=measured.table.sites,
+        timesteps=measured.timesteps,
+        mac_table=measured.table,
+        residual_bytes=max(measured.residual_bytes, default=0),
+        without_attention=measured.without_attention,
+        rest=measured.rest,
+    )
+
+
+def around(model_id: str) -> dict[str, float]:
+    """MACs of one image outside of the transformer, once a run: text encoders, VAE. Loads the model."""
+    loaded = load(model_id)
+    return measure_around(loaded, _one_image(loaded.spec, 2, "default"))
+
+
+def _one_image(spec: ModelSpec, steps: int, scheduler: str) -> GenerationConfig:
     subject: dict[str, Any] = {"prompts": ("a",)} if spec.conditioning == "prompt" else {"classes": (0,)}
-    config = GenerationConfig(
+    return GenerationConfig(
         **subject,
         steps=steps,
         guidance_scale=spec.guidance_scale,
         scheduler=cast(SchedulerName, scheduler),  # checked by the record
         height=spec.height,
         width=spec.width,
-    )
-    measured = measure(loaded, config)
-    return ModelView(
-        spec, measured.table.sites, measured.timesteps, measured.table, max(measured.residual_bytes, default=0)
     )

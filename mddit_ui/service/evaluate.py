@@ -11,6 +11,7 @@ from mddit_ui.core.errors import NotFiniteError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, RunResult, Score
 from mddit_ui.engine.memo import Memo
+from mddit_ui.search.ray_pool import RayPool
 from mddit_ui.service.generate import generate, score
 from mddit_ui.service.pool import Pool
 
@@ -77,9 +78,9 @@ def make_evaluator(model_id: str, config: GenerationConfig) -> Evaluator:
 
 
 class PooledEvaluator:
-    """As ``Evaluator``, bit for bit, in the processes of a pool."""
+    """As ``Evaluator``, bit for bit, in the processes of a pool or the actors of a cluster."""
 
-    def __init__(self, pool: Pool, model_id: str, config: GenerationConfig) -> None:
+    def __init__(self, pool: Pool | RayPool, model_id: str, config: GenerationConfig) -> None:
         self.pool = pool
         self.request = (model_id, config)
 

@@ -3,18 +3,24 @@
 import multiprocessing
 import os
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
+from statistics import median
 from types import TracebackType
 from typing import Self, TypeVar
 
 from mddit_ui.core.errors import ConfigError, SearchError
 from mddit_ui.core.records import ModelSpec
 
+HANGS_AFTER = 10  # times as long as others took
+LEAST_LIMIT_SECONDS = 60.0
+FIRST_LIMIT_SECONDS = 900.0  # while it is not known how long others take
 MOST_DEATHS = 2  # processes that may die one after the other without giving a result
 LARGE_BYTES = 1_000_000_000  # weights of which one copy is enough
 
@@ -27,6 +33,7 @@ class Pool:
 
     def __init__(self, processes: int, threads: int = 1) -> None:
         self.processes, self.threads = processes, threads
+        self._seconds: deque[float] = deque(maxlen=20)  # that the last ones took
         self._executor = self._new()
 
     def __enter__(self) -> Self:
@@ -40,17 +47,22 @@ class Pool:
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
         """Give (item, ``function(item)``) as each is known. An item is taken only when a process is free for it.
 
-        What a process was at when it died is done again by another one.
+        What a process was at when it died, or hung, is done again by another one.
 
         Raises:
             SearchError: they die again and again.
         """
         items, deaths = iter(items), 0
-        running: dict[Future[Result], Item] = {}
+        running: dict[Future[Result], tuple[Item, float]] = {}
+
+        def begin(item: Item) -> None:
+            future = self._executor.submit(_limited, self._limit(), function, item)
+            running[future] = item, time.monotonic()
+
         try:
             while True:
                 for item in islice(items, self.processes - len(running)):
-                    running[self._executor.submit(function, item)] = item
+                    begin(item)
                 if not running:
                     return
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -60,13 +72,24 @@ class Pool:
                     except BrokenProcessPool:
                         deaths += 1
                         self._begin_again(deaths)
-                        running = {self._executor.submit(function, item): item for item in running.values()}
+                        lost = [item for item, _ in running.values()]
+                        running.clear()
+                        for item in lost:
+                            begin(item)
                         break
                     deaths = 0
-                    yield running.pop(future), result
+                    item, began = running.pop(future)
+                    self._seconds.append(time.monotonic() - began)
+                    yield item, result
         finally:
             for future in running:
                 future.cancel()
+
+    def _limit(self) -> float:
+        """Seconds after which a process hangs, it is thought."""
+        if len(self._seconds) < 3:
+            return FIRST_LIMIT_SECONDS
+        return max(HANGS_AFTER * median(self._seconds), LEAST_LIMIT_SECONDS)
 
     def _new(self) -> ProcessPoolExecutor:
         # Not forked: the threads of torch don't survive that.
@@ -99,6 +122,17 @@ def processes_for(spec: ModelSpec) -> int:
 def cores() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _limited(seconds: float, function: Callable[[Item], Result], item: Item) -> Result:
+    """Ends the process when the call does not come back: nothing else stops a call into a library."""
+    alarm = threading.Timer(seconds, os._exit, (1,))
+    alarm.daemon = True
+    alarm.start()
+    try:
+        return function(item)
+    finally:
+        alarm.cancel()
 
 
 def _begin(threads: int) -> None:

@@ -7,26 +7,36 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mddit_ui.core.errors import SearchError
 from mddit_ui.core.paths import ROOT, data_dir
 from mddit_ui.core.records import SearchConfig
+from mddit_ui.search.archive import Archive
 from mddit_ui.service import holdout
 from mddit_ui.service.processes import alive, started
 from mddit_ui.store import searches as store
 from mddit_ui.store.db import open_db
 from mddit_ui.store.searches import EvaluationRow, SearchRow
 
+PARENT = "MDDIT_PARENT"  # tells the worker which process it ends with
 COMMAND = (sys.executable, "-m", "mddit_ui.service.worker")
 MOST_AT_ONCE = 2
 SPAWN_SECONDS = 30  # how long a queued search may be without a process
 
 
-def start(config: SearchConfig, *, locked: Sequence[str] | None = None, command: Sequence[str] = COMMAND) -> str:
-    """Begin a search in the background and return its id; it outlives the app.
+def start(
+    config: SearchConfig,
+    *,
+    locked: Sequence[str] | None = None,
+    outlive: bool = True,
+    command: Sequence[str] = COMMAND,
+) -> str:
+    """Begin a search in the background and return its id.
 
     Args:
         locked: one string a step, ``#`` ``=`` ``.`` for cells that stay, ``?`` for free ones.
+        outlive: it goes on when this process ends; else it pauses then.
 
     Raises:
         SearchError: too many searches run already, or the prompts are those that it will be judged by.
@@ -34,8 +44,18 @@ def start(config: SearchConfig, *, locked: Sequence[str] | None = None, command:
     holdout.refuse(config.prompts)
     _check_room()
     search = store.create(open_db(), config, locked=tuple(locked) if locked else None)
-    _spawn(search, command)
+    _spawn(search, command, outlive=outlive)
     return search
+
+
+def clone(search: str, *, command: Sequence[str] = COMMAND, **changes: Any) -> str:
+    """Begin a search like another one, with some settings changed; returns its id.
+
+    Raises:
+        ConfigError: the settings don't fit; SearchError: too many searches run already.
+    """
+    row = view(search)
+    return start(row.config.replace(**changes), locked=row.locked, command=command)
 
 
 def pause(search: str) -> None:
@@ -88,6 +108,16 @@ def evaluations(search: str, after: int = 0) -> list[EvaluationRow]:
     return store.evaluations(open_db(), search, after)
 
 
+def policy_for(search: str, budget: float) -> EvaluationRow | None:
+    """The best evaluated policy that costs at most ``budget``; ``None`` when there is none."""
+    return front(search).within(budget)
+
+
+def front(search: str) -> Archive[EvaluationRow]:
+    """What is best at each budget, out of all evaluations of a search."""
+    return Archive.of((each.budget, each.objective, each) for each in evaluations(search))
+
+
 def _check_room() -> None:
     busy = sum(row.state in ("queued", "running") for row in recent())
     if busy >= MOST_AT_ONCE:
@@ -109,10 +139,11 @@ def _checked(row: SearchRow) -> SearchRow:
 def _has_process(row: SearchRow) -> bool:
     if row.worker_pid is not None:
         return alive(row.worker_pid, row.worker_started)
-    return row.state == "queued" and time.time() - (row.heartbeat or 0) < SPAWN_SECONDS
+    waited = time.time() - (row.heartbeat or 0)  # negative when the clock was put back
+    return row.state == "queued" and 0 <= waited < SPAWN_SECONDS
 
 
-def _spawn(search: str, command: Sequence[str]) -> None:
+def _spawn(search: str, command: Sequence[str], *, outlive: bool = True) -> None:
     """One BLAS thread for the optimiser, whose path depends on it; the processes of its pool have their own number."""
     environment = {**os.environ, "MDDIT_DATA": str(data_dir().resolve()), "OPENBLAS_NUM_THREADS": "1"}
     log = _log_path(search)

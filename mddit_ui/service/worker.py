@@ -13,10 +13,11 @@ from itertools import takewhile
 
 from mddit_ui.core.errors import Cancelled, MdditError
 from mddit_ui.core.policy import Policy
-from mddit_ui.core.records import Calibration, GenerationConfig, Score, SearchConfig
+from mddit_ui.core.records import Calibration, GenerationConfig, ModelSpec, Score, SearchConfig
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.search.loop import Evaluation, Evaluator, search
 from mddit_ui.search.portfolio import baselines
+from mddit_ui.search.ray_pool import RayPool
 from mddit_ui.search.recipe import FINALISTS, make_task
 from mddit_ui.search.space import Space, locked_from_rows
 from mddit_ui.service.pool import Pool, cores, processes_for
@@ -26,7 +27,9 @@ from mddit_ui.store.db import Database, open_db
 from mddit_ui.store.searches import EvaluationRow, SearchRow, State
 
 LEAST_FREE_BYTES = 200_000_000
+ROOM_SECONDS = 5  # between two looks whether there is room on the disk again
 BACKUP_SECONDS = 600
+PARENT = "MDDIT_PARENT"  # process that a search ends with: "pid started"; unset: it outlives all
 FRESH_SEEDS = 1_000_003  # added to the seeds of a search, they judge its finalists (torch on a CPU heeds 32 bits)
 
 _log = logging.getLogger(__name__)
@@ -67,6 +70,7 @@ class _Shift:
     def __init__(self, db: Database, search_id: str) -> None:
         self.db, self.id, self.pid = db, search_id, os.getpid()
         self.terminated = False
+        self.parent = _parent()
         self.backed_up = time.monotonic()
 
     def check(self) -> None:
@@ -78,11 +82,26 @@ class _Shift:
             raise _Ended("stopped")
         if wanted == "pause" or self.terminated:
             raise _Ended("paused")
-        if shutil.disk_usage(self.db.path.parent).free < LEAST_FREE_BYTES:
-            raise _Ended("paused", "The disk is nearly full; make room, then press Resume.")
+        if self.parent is not None and not alive(*self.parent):
+            raise _Ended("paused", "The app that it belonged to has ended; press Resume to go on.")
+        self._wait_for_room()
         if time.monotonic() - self.backed_up > BACKUP_SECONDS:
             self.db.backup()
             self.backed_up = time.monotonic()
+
+    def _wait_for_room(self) -> None:
+        """On a full disk nothing can be kept: wait until there is room again, or until the person wants otherwise."""
+        if not self.disk_is_full():
+            return
+        store.note(self.db, self.id, "The disk is nearly full; the search waits until there is room.")
+        while self.disk_is_full():
+            time.sleep(ROOM_SECONDS)
+            if self.terminated or store.wanted(self.db, self.id) != "run":
+                raise _Ended("paused", "The disk is nearly full; make room, then press Resume.")
+        store.note(self.db, self.id, "")
+
+    def disk_is_full(self) -> bool:
+        return shutil.disk_usage(self.db.path.parent).free < LEAST_FREE_BYTES
 
     def goes_on(self) -> bool:
         """As ``check``, for those who first have to finish what they have begun; ``check`` tells them why."""
@@ -94,6 +113,11 @@ class _Shift:
 
     def terminate(self, *_: object) -> None:
         self.terminated = True
+
+
+def _parent() -> tuple[int, str] | None:
+    pid, _, since = os.environ.get(PARENT, "").partition(" ")
+    return (int(pid), since) if pid.isdigit() else None
 
 
 def run(search_id: str, model: Model) -> int:
@@ -232,13 +256,20 @@ def _generation_config(config: SearchConfig, shift_seeds: int = 0) -> Generation
     return request
 
 
+def _pool(spec: ModelSpec) -> Pool | RayPool:
+    """Who evaluates: the Ray cluster of ``$MDDIT_RAY``, else processes of this machine."""
+    processes = processes_for(spec)
+    threads = max(cores() // processes, 1)
+    address = os.environ.get("MDDIT_RAY")
+    return RayPool(address, threads) if address else Pool(processes, threads=threads)
+
+
 @contextmanager
 def _prepare(config: SearchConfig, locked: tuple[str, ...] | None) -> Iterator[Prepared]:
     from mddit_ui.service import catalog
     from mddit_ui.service.evaluate import PooledEvaluator
 
     request = _generation_config(config)
-    processes = processes_for(catalog.get_model(config.model))
     view = catalog.describe(config.model, config.steps, config.scheduler)
     space = Space(
         view.mac_table,
@@ -248,7 +279,7 @@ def _prepare(config: SearchConfig, locked: tuple[str, ...] | None) -> Iterator[P
         model=config.model,
         locked=None if locked is None else locked_from_rows(locked),
     )
-    with Pool(processes, threads=max(cores() // processes, 1)) as pool:
+    with _pool(catalog.get_model(config.model)) as pool:
 
         def evaluator(request: GenerationConfig) -> tuple[Evaluator, Score]:
             evaluate = PooledEvaluator(pool, config.model, request)

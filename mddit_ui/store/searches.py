@@ -6,6 +6,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -159,6 +160,20 @@ def set_wanted(db: Database, search: str, wanted: Wanted) -> None:
     """What the person wants; the worker looks between two evaluations."""
     with db.write() as connection:
         connection.execute("UPDATE searches SET wanted = ? WHERE id = ?", (wanted, search))
+
+
+def wanted(db: Database, search: str) -> Wanted:
+    """What the person wants, asked when nothing can be written. Raises StoreError when the search was deleted."""
+    rows = db.rows("SELECT wanted FROM searches WHERE id = ?", (search,))
+    if not rows:
+        raise StoreError(f"There is no search {search!r}.")
+    return rows[0]["wanted"]
+
+
+def note(db: Database, search: str, text: str) -> None:
+    """One line for people about a search that goes on; left out where the disk has no room for it."""
+    with suppress(StoreError), db.write() as connection:
+        connection.execute("UPDATE searches SET error = ? WHERE id = ?", (text, search))
 
 
 def beat(db: Database, search: str, pid: int) -> Wanted:

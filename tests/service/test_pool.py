@@ -97,6 +97,35 @@ def test_a_process_that_dies_is_replaced_and_its_work_done_again(tmp_path):
     assert (tmp_path / "died").exists()
 
 
+def hang_once(task):
+    """Hangs where nobody has hung yet."""
+    folder, number = task
+    try:
+        (Path(folder) / "hung").touch(exist_ok=False)
+    except FileExistsError:
+        return number
+    time.sleep(600)
+
+
+@pytest.mark.slow
+def test_a_process_that_hangs_is_ended_and_its_work_done_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("mddit_ui.service.pool.FIRST_LIMIT_SECONDS", 5.0)
+    began = time.monotonic()
+    with Pool(2) as pool:
+        tasks = [(tmp_path, number) for number in range(6)]
+        assert sorted(result for _, result in pool.map(hang_once, tasks)) == list(range(6))
+    assert time.monotonic() - began < 60
+
+
+def test_what_is_too_long_depends_on_what_others_took(monkeypatch):
+    with Pool(1) as pool:
+        assert pool._limit() == 900
+        pool._seconds.extend([30.0, 20.0, 400.0])
+        assert pool._limit() == 300
+        pool._seconds.extend([0.1] * 20)
+        assert pool._limit() == 60
+
+
 @pytest.mark.slow
 def test_processes_that_die_again_and_again_are_told():
     with Pool(1) as pool, pytest.raises(SearchError, match="MDDIT_PROCESSES=1"):
