@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import open_clip
 import torch
 from open_clip import CLIP
 
@@ -52,3 +55,19 @@ def verdict(scores: torch.Tensor, options: list[list[str]]) -> tuple[float, dict
         mistaken_attribute(texts[0], texts[index]) for texts, index in zip(options, best, strict=True) if index
     )
     return best.count(0) / len(best), dict(mistakes.most_common())
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The published CLIP, loaded through open_clip's own door."""
+
+    model: open_clip.CLIP
+    tokenize: Callable[[list[str]], torch.Tensor]
+
+    @classmethod
+    def load(cls, folder: Path) -> Judge:
+        model = open_clip.create_model(f"local-dir:{folder}").eval()
+        return cls(model, open_clip.get_tokenizer(f"local-dir:{folder}"))
+
+    def scores(self, pictures: torch.Tensor, options: list[list[str]]) -> torch.Tensor:
+        return cosines(self.model, self.tokenize, pictures, options)

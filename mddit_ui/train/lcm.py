@@ -168,7 +168,7 @@ def main() -> None:
     teacher = PixArtAlphaPipeline.from_pretrained(args.teacher, dtype=torch.float32).to(device())
     for part in (teacher.transformer, teacher.text_encoder, teacher.vae):
         part.eval().requires_grad_(False)
-    captions = [scene.caption() for scene in heldout_scenes(np.random.default_rng(1), 16)]
+    captions = [scene.caption() for scene in heldout_scenes(np.random.default_rng(1), 8)]
 
     def checkpoint(student: PixArtTransformer2DModel) -> str:
         pipe = pipeline(student, teacher)
@@ -182,7 +182,7 @@ def main() -> None:
 
     config = LcmConfig(batch=args.batch, muon_lr=args.muon_lr)
     schedule = Schedule(
-        steps=args.steps, minutes=args.minutes, warmup=20, flat=0.4, save_every=300, average=config.average
+        steps=args.steps, minutes=args.minutes, warmup=20, flat=0.4, save_every=600, average=config.average
     )
     student = train(
         config, schedule, args.folder / "student", teacher, LatentSet.load(args.latents), args.seed, checkpoint

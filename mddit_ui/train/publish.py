@@ -25,7 +25,9 @@ from mddit_ui.train.words import t5_tokenizer
 SHARD = "8MB"  # every file stays below 10 MB
 STEPS = 20
 GUIDANCE = 2.5
+DIT_GUIDANCE = 1.5
 SIZE = 128
+REPORTED = ("README.md", "samples.png", "real.npy")  # by train.report and train.prompts
 
 # Linear betas as in PixArt-alpha. The terminal signal is 0.6 % of the latent: no need to rescale it to nothing.
 NOISE = {"num_train_timesteps": 1000, "beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02}
@@ -73,7 +75,7 @@ def dit_facts() -> dict[str, Any]:
         "id": "scenes-dit",
         "family": "dit",
         "conditioning": "class",
-        "guidance_scale": 1.5,
+        "guidance_scale": DIT_GUIDANCE,
         "title": "Scenes (DiT, by class)",
         "description": "A small class-conditional DiT, 8 blocks of width 192. Its 48 classes are the shapes in their "
         "colours, one large thing in the center.",
@@ -124,8 +126,8 @@ def grammar() -> dict:
 
 
 def publish(pipe: DiffusionPipeline, target: Path, facts: dict[str, Any] = FACTS) -> None:
-    """Write all of the folder, float16 but for the text encoder; a report's card and samples stay."""
-    kept = {name: (target / name).read_bytes() for name in ("README.md", "samples.png") if (target / name).exists()}
+    """Write all of the folder, float16 but for the text encoder; what a report wrote there stays."""
+    kept = {name: (target / name).read_bytes() for name in REPORTED if (target / name).exists()}
     written = {"mddit.json": facts} | ({"grammar.json": grammar()} if facts["conditioning"] == "prompt" else {})
     with replaced_folder(target) as fresh:
         # Asked for no dtype, diffusers loads float32 and transformers what is stored: a float16 encoder would not fit.

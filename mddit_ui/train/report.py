@@ -16,19 +16,19 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import open_clip
 import torch
 from diffusers import PixArtAlphaPipeline
 from PIL import Image
 
 from mddit_ui.train.captions import heldout_scenes
-from mddit_ui.train.cards import clip_card, pixart_card
-from mddit_ui.train.judge import choices, cosines, verdict
+from mddit_ui.train.cards import clip_card, dit_card, lcm_card, pixart_card
+from mddit_ui.train.figures import SEED, dit_figures, lcm_figures, write_real
+from mddit_ui.train.judge import Judge, choices, verdict
 from mddit_ui.train.publish import GUIDANCE, STEPS, generate, sheet
 from mddit_ui.train.vae import heldout_pictures, psnr
 
-SEED = 2026
 SHEET = 64
+MODELS = ("scenes-pixart", "scenes-lcm", "scenes-dit")  # scenes-clip is measured with the first
 
 
 @dataclass(frozen=True)
@@ -67,22 +67,6 @@ class Report:
         ]
 
 
-@dataclass(frozen=True)
-class Judge:
-    """The published CLIP, loaded through open_clip's own door."""
-
-    model: open_clip.CLIP
-    tokenize: Callable[[list[str]], torch.Tensor]
-
-    @classmethod
-    def load(cls, folder: Path) -> Judge:
-        model = open_clip.create_model(f"local-dir:{folder}").eval()
-        return cls(model, open_clip.get_tokenizer(f"local-dir:{folder}"))
-
-    def scores(self, pictures: torch.Tensor, options: list[list[str]]) -> torch.Tensor:
-        return cosines(self.model, self.tokenize, pictures, options)
-
-
 def timed(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
@@ -90,7 +74,7 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def load_pipeline(folder: Path, dtype: torch.dtype = torch.float32) -> PixArtAlphaPipeline:
-    pipe = PixArtAlphaPipeline.from_pretrained(folder, torch_dtype=dtype)
+    pipe = PixArtAlphaPipeline.from_pretrained(folder, dtype=dtype)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -144,21 +128,35 @@ def measure(models: Path, scenes: int, captions: int, dtype: torch.dtype) -> tup
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=Path, default=Path("assets/models"))
+    parser.add_argument("--only", choices=MODELS, nargs="+", default=MODELS, help="of these models (default: all)")
     parser.add_argument("--scenes", type=int, default=1000, help="rendered scenes to judge")
     parser.add_argument("--captions", type=int, default=500, help="pictures to generate and judge")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="bfloat16", help="of generating")
-    parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("--json", type=Path, help="also write the figures of scenes-pixart here")
     parser.add_argument("--cards", action="store_true", help="write README.md and samples.png into the model folders")
     args = parser.parse_args()
-    report, pictures = measure(args.models, args.scenes, args.captions, getattr(torch, args.dtype))
-    print("\n".join(report.lines()))
-    if args.json:
-        args.json.write_text(json.dumps(asdict(report), indent=2) + "\n")
+    dtype = getattr(torch, args.dtype)
+    if "scenes-pixart" in args.only:
+        report, pictures = measure(args.models, args.scenes, args.captions, dtype)
+        print("\n".join(report.lines()))
+        if args.json:
+            args.json.write_text(json.dumps(asdict(report), indent=2) + "\n")
+        if args.cards:
+            write_card(args.models / "scenes-pixart", pixart_card(report.lines()), pictures)
+            (args.models / "scenes-clip" / "README.md").write_text(clip_card(report.lines()))
+    for name, figures, card in (("scenes-lcm", lcm_figures, lcm_card), ("scenes-dit", dit_figures, dit_card)):
+        if name in args.only:
+            lines, pictures = figures(args.models, args.captions, dtype)
+            print("\n".join(lines))
+            if args.cards:
+                write_card(args.models / name, card(lines), pictures)
     if args.cards:
-        folder = args.models / "scenes-pixart"
-        Image.fromarray(sheet(pictures[:SHEET])).save(folder / "samples.png", optimize=True)
-        (folder / "README.md").write_text(pixart_card(report.lines()))
-        (args.models / "scenes-clip" / "README.md").write_text(clip_card(report.lines()))
+        write_real(args.models)
+
+
+def write_card(folder: Path, text: str, pictures: torch.Tensor) -> None:
+    Image.fromarray(sheet(pictures[:SHEET])).save(folder / "samples.png", optimize=True)
+    (folder / "README.md").write_text(text)
 
 
 if __name__ == "__main__":
