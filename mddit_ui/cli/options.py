@@ -17,7 +17,10 @@ from mddit_ui.core.records import GenerationConfig, ModelSpec, SchedulerName
 from mddit_ui.store import library
 
 DEFAULT_MODEL = "scenes-pixart"
-POLICY = "a file, the id of a saved policy, or search:ID for the best of a search (search:ID:NUMBER for any)"
+POLICY = (
+    "a file, the id of a saved policy, or search:ID for the best of a search "
+    "(search:ID@0.4: within a budget; search:ID:7: the 7th)"
+)
 MAX_PROMPT_FILE = 4_000_000
 SETS = ("search", "holdout")  # the prompts that come along
 MANY_CLASSES = 16  # of a model that says nothing of its classes, the first so many are drawn

@@ -8,7 +8,8 @@ from mddit_ui.core.errors import PolicyError
 from mddit_ui.core.policy import Action, Policy
 from mddit_ui.core.records import GenerationConfig
 from mddit_ui.engine.hooks import apply_policy
-from mddit_ui.engine.runner import generate, measure
+from mddit_ui.engine.measuring import measure
+from mddit_ui.engine.runner import generate
 from mddit_ui.models.loading import load
 from mddit_ui.models.sites import find_sites
 from tests.engine.test_any_transformer import _equal, run

@@ -22,8 +22,8 @@ from mddit_ui.engine.acting import StepEvent
 from mddit_ui.engine.adapters import call_arguments, seed_steps
 from mddit_ui.engine.caches import METHODS, freeze
 from mddit_ui.engine.hooks import apply_policy
-from mddit_ui.engine.runner import sample as run_pipeline
-from mddit_ui.engine.runner import with_scheduler
+from mddit_ui.engine.sampling import sample as run_pipeline
+from mddit_ui.engine.sampling import with_scheduler
 from mddit_ui.models.loading import LoadedModel, load
 from mddit_ui.models.sites import find_sites
 from tests.engine.toy import ToyTransformer, run

@@ -8,7 +8,8 @@ from mddit_ui.core.errors import Cancelled, ConfigError, ModelError, PolicyError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig
 from mddit_ui.engine.adapters import make_scheduler
-from mddit_ui.engine.runner import generate, measure
+from mddit_ui.engine.measuring import measure
+from mddit_ui.engine.runner import generate
 from mddit_ui.models.loading import load
 from tests.engine.toy import random_policy, traces
 from tests.tiny import PROMPTS
