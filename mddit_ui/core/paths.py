@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,3 +42,11 @@ def atomic_write(path: Path, content: bytes | str) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def sweep(folder: Path, older_than_seconds: float = 3600) -> None:
+    """Remove what writers that were killed have left in a folder; younger files may be at work."""
+    for path in folder.glob(".*.tmp"):
+        with suppress(FileNotFoundError):  # another process sweeps, too
+            if time.time() - path.stat().st_mtime >= older_than_seconds:
+                path.unlink()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mddit_ui.core.errors import StoreError
-from mddit_ui.core.paths import data_dir
+from mddit_ui.core.paths import data_dir, sweep
 from mddit_ui.store.migrations import MIGRATIONS
 
 FILE_NAME = "mddit.sqlite3"
@@ -104,6 +104,8 @@ _OPENING = threading.Lock()
 @lru_cache(maxsize=8)
 def _opened(path: Path) -> Database:
     path.parent.mkdir(parents=True, exist_ok=True)
+    for folder in (path.parent, path.parent / "runs", path.parent / "calibrations"):
+        sweep(folder)
     notice = _put_damaged_file_aside(path)
     try:
         connection = _connect(path)

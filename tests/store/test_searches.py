@@ -1,6 +1,7 @@
 """Searches are read as they were written; one worker a search."""
 
 import math
+import time
 
 import pytest
 
@@ -117,3 +118,29 @@ def test_a_generation_that_differs_after_resume_is_refused(db):
     searches.end_generation(db, search, 1, "abc")
     with pytest.raises(StoreError, match="Generation 1 differs"):
         searches.end_generation(db, search, 1, "abd")
+
+
+@pytest.mark.parametrize("jump", [-86_400, 86_400])
+def test_a_clock_that_jumps_takes_no_lease(db, monkeypatch, jump):
+    search = searches.create(db, CONFIG)
+    assert searches.claim(db, search, 10, "a", alive=lambda pid, started: True)
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + jump)
+    assert not searches.claim(db, search, 11, "b", alive=lambda pid, started: True)
+    assert searches.beat(db, search, 10) == "run"
+    row = searches.get(db, search)
+    assert row.seconds_left is None or row.seconds_left >= 0
+
+
+def test_a_note_is_shown_and_a_full_disk_swallows_it(db):
+    search = searches.create(db, CONFIG)
+    searches.note(db, search, "The disk is nearly full.")
+    assert searches.get(db, search).error == "The disk is nearly full."
+    db.rows("PRAGMA query_only = ON")
+    searches.note(db, search, "not kept")
+    db.rows("PRAGMA query_only = OFF")
+    assert searches.get(db, search).error == "The disk is nearly full."
+    assert searches.wanted(db, search) == "run"
+    searches.delete(db, search)
+    with pytest.raises(StoreError, match="no search"):
+        searches.wanted(db, search)
