@@ -1,6 +1,7 @@
 """Count multiply-accumulates of the real transformer, attention products included, without computing anything."""
 
 import copy
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -123,6 +124,8 @@ def meta_twin(module: nn.Module) -> nn.Module:
         for name in ("_old_forward", "_reset_stateful_cache"):
             if name in vars(part):
                 memo[id(vars(part)[name])] = _GONE
+        for hooks in (part._forward_hooks, part._forward_pre_hooks):  # those of others: not theirs to see
+            memo[id(hooks)] = OrderedDict()
         for table in (part._parameters, part._buffers):
             for tensor in table.values():
                 if tensor is not None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from mddit_ui.core.errors import ConfigError
@@ -15,7 +16,7 @@ from mddit_ui.engine.hooks import attach
 from mddit_ui.engine.measuring import measure
 from mddit_ui.engine.sampling import sample, with_scheduler
 from mddit_ui.engine.streams import Tensors, copies, learn
-from mddit_ui.metrics.features import change, cosine, norm
+from mddit_ui.metrics.features import change, cosine, difference, norm
 from mddit_ui.models.loading import LoadedModel
 
 
@@ -39,7 +40,7 @@ def probe(
     with loaded.lock:
         measured = measure(loaded, config)
         steps, sites = len(measured.timesteps), len(measured.table.sites)
-        seen = Seen(steps, sites, ages)
+        seen = Seen(steps, sites, ages, config.images)
 
         def observe(call: Call) -> None:
             if on_step is not None and call.is_first:
@@ -56,36 +57,60 @@ def probe(
             model=loaded.spec.id,
             sites=measured.table.sites,
             timesteps=measured.timesteps,
-            step_similarity=seen.mean("step_similarity"),
-            site_similarity=seen.mean("site_similarity"),
-            residual_change=seen.mean("residual_change"),
-            residual_size=seen.mean("residual_size"),
-            prompts=config.prompts,
+            prompts=config.prompts or loaded.spec.captions(config),
+            spreads=seen.spreads(),
+            **seen.means(),
         )
 
 
 class Seen:
-    """The statistics of all cells; those with several calls a step are averaged over the calls."""
+    """The statistics of all cells, by image; calls of one step (guidance) are averaged.
 
-    def __init__(self, steps: int, sites: int, ages: int) -> None:
-        shapes = {
+    Numbers stay where they were made until all are there, so that an accelerator is never waited for.
+    """
+
+    def __init__(self, steps: int, sites: int, ages: int, images: int) -> None:
+        self.shapes: dict[str, tuple[int, ...]] = {
             "step_similarity": (steps, sites),
             "site_similarity": (steps, sites),
             "residual_change": (ages, steps, sites),
             "residual_size": (steps, sites),
         }
         self.ages = ages
-        self.sums = {name: np.zeros(shape) for name, shape in shapes.items()}
-        self.counts = {name: np.zeros(shape, int) for name, shape in shapes.items()}
+        self.images = images
+        self.found: dict[str, list[tuple[tuple[int, ...], torch.Tensor]]] = {name: [] for name in self.shapes}
 
-    def add(self, name: str, where: tuple[int, ...], value: float) -> None:
-        self.sums[name][where] += value
-        self.counts[name][where] += 1
+    def add(self, name: str, where: tuple[int, ...], values: torch.Tensor, rows: int) -> None:
+        """Values by row of a block's batch, where the transformer got ``rows`` rows: (guidance x images) of them.
 
-    def mean(self, name: str) -> np.ndarray:
-        """NaN where nothing was seen."""
-        count = self.counts[name]
-        return np.where(count > 0, self.sums[name] / np.maximum(count, 1), np.nan)
+        A block may see more rows than the transformer (frames of a video): those of one image follow each other.
+        """
+        if rows % self.images == 0 and len(values) % rows == 0:
+            by_image = values.reshape(rows // self.images, self.images, -1).mean((0, 2))
+        else:  # nobody can tell whose they are
+            by_image = values.mean().expand(self.images)
+        self.found[name].append((where, by_image))
+
+    def by_image(self, name: str) -> np.ndarray:
+        """(..., images); NaN where nothing was seen."""
+        sums = np.zeros((*self.shapes[name], self.images))
+        counts = np.zeros((*self.shapes[name], 1))
+        if self.found[name]:
+            for (where, _), values in zip(self.found[name], _together(self.found[name]), strict=True):
+                sums[where] += values
+                counts[where] += 1
+        return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+    def means(self) -> dict[str, np.ndarray]:
+        return {name: self.by_image(name).mean(-1) for name in self.shapes}
+
+    def spreads(self) -> dict[str, np.ndarray]:
+        """Standard deviations over the images."""
+        return {name: self.by_image(name).std(-1) for name in self.shapes}
+
+
+def _together(found: list[tuple[tuple[int, ...], torch.Tensor]]) -> np.ndarray:
+    return torch.stack([values for _, values in found]).double().cpu().numpy()
 
 
 class ProbeHook(Hook):
@@ -96,28 +121,38 @@ class ProbeHook(Hook):
         self.run = run
         self.index = index
         self.seen = seen
-        self.outputs: dict[str, Tensors] = {}  # of the step before, for each call of a step
+        self.outputs: dict[str, tuple[Tensors, torch.Tensor]] = {}  # of the step before and their norms, for each call
         self.residuals: dict[str, deque[Tensors]] = {}  # newest first
 
     def new_forward(self, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        before = copies(module, args, kwargs)
-        output = self.original(module, *args, **kwargs)
         streams = self.run.streams.get(self.index)
+        before = copies(module, args, kwargs) if streams is None or streams.mutates else None
+        output = self.original(module, *args, **kwargs)
         if streams is None:
-            streams = self.run.streams[self.index] = learn(module, args, kwargs, output, before)
-        inputs, outputs = streams.inputs((), before), streams.outputs(output)
-        residual = tuple(
-            None if one is None or two is None else one - two for one, two in zip(outputs, inputs, strict=True)
-        )
+            streams = self.run.streams[self.index] = learn(module, args, kwargs, output, before or {})
+        inputs = streams.inputs(args, kwargs) if before is None else streams.inputs((), before)
+        self._compare(inputs, streams.outputs(output))
+        return output
+
+    def _compare(self, inputs: Tensors, outputs: Tensors) -> None:
+        slot, rows = self.run.slot, _rows(self.run)
         cell = (self.run.step, self.index)
-        slot = self.run.slot
-        self.seen.add("site_similarity", cell, cosine(outputs, inputs))
-        self.seen.add("residual_size", cell, float((norm(residual) / norm(inputs).clamp(min=1e-12)).mean()))
+        residual = difference(outputs, inputs)
+        size, of_input, of_output = norm(residual), norm(inputs), norm(outputs)
+        self.seen.add("site_similarity", cell, cosine(outputs, inputs, (of_output, of_input)), rows)
+        self.seen.add("residual_size", cell, size / of_input.clamp(min=1e-12), rows)
         if slot in self.outputs:
-            self.seen.add("step_similarity", cell, cosine(outputs, self.outputs[slot]))
+            earlier, of_earlier = self.outputs[slot]
+            self.seen.add("step_similarity", cell, cosine(outputs, earlier, (of_output, of_earlier)), rows)
         older = self.residuals.setdefault(slot, deque(maxlen=self.seen.ages))
         for age, old in enumerate(older):
-            self.seen.add("residual_change", (age, *cell), change(residual, old))
+            self.seen.add("residual_change", (age, *cell), change(residual, old, size), rows)
         older.appendleft(residual)
-        self.outputs[slot] = outputs
-        return output
+        self.outputs[slot] = outputs, of_output
+
+
+def _rows(run: Run) -> int:
+    """The batch of this call of the transformer."""
+    slot = run.slots[run.slot]
+    first = slot.args[0] if slot.args else slot.kwargs.get("hidden_states", next(iter(slot.kwargs.values())))
+    return len(first)

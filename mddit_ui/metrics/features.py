@@ -1,4 +1,4 @@
-"""How alike the features of a model are: over its steps, over its depth."""
+"""How alike the features of a model are: over its steps, over its depth. All by row of the batch, (n,)."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,9 @@ Streams = Sequence[torch.Tensor | None]
 
 
 def dot(left: Streams, right: Streams) -> torch.Tensor:
-    """(n,) inner product of two sets of streams, each (n, ...), one number an image."""
+    """(n,) inner product of two sets of streams, each (n, ...)."""
     products = [
-        (one.float() * two.float()).flatten(1).sum(1)
+        torch.linalg.vecdot(one.float().flatten(1), two.float().flatten(1))
         for one, two in zip(left, right, strict=True)
         if one is not None and two is not None and len(one) == len(_first(left))
     ]
@@ -22,15 +22,27 @@ def norm(streams: Streams) -> torch.Tensor:
     return dot(streams, streams).sqrt()
 
 
-def cosine(left: Streams, right: Streams) -> float:
-    """Cosine of two sets of streams, mean over the images; 0 where one of them is zero."""
-    return float((dot(left, right) / (norm(left) * norm(right)).clamp(min=1e-12)).mean())
+def cosine(left: Streams, right: Streams, norms: tuple[torch.Tensor, torch.Tensor] | None = None) -> torch.Tensor:
+    """(n,) cosine of two sets of streams; 0 where one of them is zero.
+
+    Args:
+        norms: of the two, where they are known.
+    """
+    one, two = norms or (norm(left), norm(right))
+    return dot(left, right) / (one * two).clamp(min=1e-12)
 
 
-def change(new: Streams, old: Streams) -> float:
-    """|new - old| / |new|, mean over the images."""
-    difference = [None if one is None or two is None else one - two for one, two in zip(new, old, strict=True)]
-    return float((norm(difference) / norm(new).clamp(min=1e-12)).mean())
+def difference(left: Streams, right: Streams) -> tuple[torch.Tensor | None, ...]:
+    return tuple(None if one is None or two is None else one - two for one, two in zip(left, right, strict=True))
+
+
+def change(new: Streams, old: Streams, size: torch.Tensor | None = None) -> torch.Tensor:
+    """(n,) |new - old| / |new|.
+
+    Args:
+        size: |new|, where it is known.
+    """
+    return norm(difference(new, old)) / (norm(new) if size is None else size).clamp(min=1e-12)
 
 
 def _first(streams: Streams) -> torch.Tensor:

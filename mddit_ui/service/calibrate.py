@@ -11,7 +11,7 @@ from mddit_ui.engine.probe import probe
 from mddit_ui.models.loading import load, weights_stamp
 from mddit_ui.models.registry import get_model
 
-VERSION = 1  # of what a probe measures; a new number makes old files unread
+VERSION = 2  # of what a probe measures; a new number makes old files unread
 
 
 def calibrate(

@@ -134,11 +134,15 @@ def test_replace_checks_again_and_leaves_the_old_one():
 
 def test_calibration_round_trip_keeps_what_is_unknown():
     one = np.array([[np.nan, np.nan], [0.5, 0.25]])
-    before = Calibration("m", ("a", "b"), (900.0, 100.0), one, one, np.stack([one, one]), one, ("p",))
+    before = Calibration(
+        "m", ("a", "b"), (900.0, 100.0), one, one, np.stack([one, one]), one, ("p",), {"residual_size": 2 * one}
+    )
     after = Calibration.from_dict(json.loads(json.dumps(before.to_dict())))
     assert (after.model, after.sites, after.timesteps, after.prompts) == ("m", ("a", "b"), (900.0, 100.0), ("p",))
     for name in ("step_similarity", "site_similarity", "residual_change", "residual_size"):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
+    np.testing.assert_array_equal(after.spreads["residual_size"], 2 * one)
+    assert set(after.spreads) == {"residual_size"}
 
 
 def run_record() -> RunRecord:

@@ -154,7 +154,11 @@ def test_counting_leaves_no_trace(tiny_pixart: str):
 
 def test_the_twin_has_no_weights_and_shares_nothing():
     toy = ToyTransformer()
+    seen = []
+    toy.register_forward_hook(lambda *_: seen.append("a hook of somebody else"))
     twin = meta_twin(toy)
+    twin(torch.zeros(1, 1, device="meta"), torch.zeros((), device="meta"))
+    assert not seen
     assert all(parameter.is_meta for parameter in twin.parameters())
     assert not any(parameter.is_meta for parameter in toy.parameters())
     twin.blocks[0].forward = None
