@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+PARENT = "MDDIT_PARENT"  # the process that a worker ends with: "pid started"; unset or empty: it outlives all
+
 
 def started(pid: int) -> str:
     """Tells two processes of one pid apart: boot and start time, from /proc; empty where there is none.
@@ -29,3 +31,9 @@ def alive(pid: int, since: str) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def parent() -> tuple[int, str] | None:
+    """The process that this one ends with, as ``alive`` wants it."""
+    pid, _, since = os.environ.get(PARENT, "").partition(" ")
+    return (int(pid), since) if pid.isdigit() else None

@@ -14,12 +14,11 @@ from mddit_ui.core.paths import ROOT, data_dir
 from mddit_ui.core.records import SearchConfig
 from mddit_ui.search.archive import Archive
 from mddit_ui.service import holdout
-from mddit_ui.service.processes import alive, started
+from mddit_ui.service.processes import PARENT, alive, started
 from mddit_ui.store import searches as store
 from mddit_ui.store.db import open_db
 from mddit_ui.store.searches import EvaluationRow, SearchRow
 
-PARENT = "MDDIT_PARENT"  # tells the worker which process it ends with
 COMMAND = (sys.executable, "-m", "mddit_ui.service.worker")
 MOST_AT_ONCE = 2
 SPAWN_SECONDS = 30  # how long a queued search may be without a process
@@ -146,6 +145,7 @@ def _has_process(row: SearchRow) -> bool:
 def _spawn(search: str, command: Sequence[str], *, outlive: bool = True) -> None:
     """One BLAS thread for the optimiser, whose path depends on it; the processes of its pool have their own number."""
     environment = {**os.environ, "MDDIT_DATA": str(data_dir().resolve()), "OPENBLAS_NUM_THREADS": "1"}
+    environment[PARENT] = "" if outlive else f"{os.getpid()} {started(os.getpid())}"
     log = _log_path(search)
     log.parent.mkdir(exist_ok=True)
     with open(log, "ab") as output:

@@ -21,7 +21,7 @@ from mddit_ui.search.ray_pool import RayPool
 from mddit_ui.search.recipe import FINALISTS, make_task
 from mddit_ui.search.space import Space, locked_from_rows
 from mddit_ui.service.pool import Pool, cores, processes_for
-from mddit_ui.service.processes import alive, started
+from mddit_ui.service.processes import alive, parent, started
 from mddit_ui.store import searches as store
 from mddit_ui.store.db import Database, open_db
 from mddit_ui.store.searches import EvaluationRow, SearchRow, State
@@ -29,7 +29,6 @@ from mddit_ui.store.searches import EvaluationRow, SearchRow, State
 LEAST_FREE_BYTES = 200_000_000
 ROOM_SECONDS = 5  # between two looks whether there is room on the disk again
 BACKUP_SECONDS = 600
-PARENT = "MDDIT_PARENT"  # process that a search ends with: "pid started"; unset: it outlives all
 FRESH_SEEDS = 1_000_003  # added to the seeds of a search, they judge its finalists (torch on a CPU heeds 32 bits)
 
 _log = logging.getLogger(__name__)
@@ -70,7 +69,7 @@ class _Shift:
     def __init__(self, db: Database, search_id: str) -> None:
         self.db, self.id, self.pid = db, search_id, os.getpid()
         self.terminated = False
-        self.parent = _parent()
+        self.parent = parent()
         self.backed_up = time.monotonic()
 
     def check(self) -> None:
@@ -113,11 +112,6 @@ class _Shift:
 
     def terminate(self, *_: object) -> None:
         self.terminated = True
-
-
-def _parent() -> tuple[int, str] | None:
-    pid, _, since = os.environ.get(PARENT, "").partition(" ")
-    return (int(pid), since) if pid.isdigit() else None
 
 
 def run(search_id: str, model: Model) -> int:

@@ -10,16 +10,16 @@ import time
 
 import pytest
 
-from mddit_ui.core.errors import SearchError, StoreError
+from mddit_ui.core.errors import ConfigError, SearchError, StoreError
 from mddit_ui.core.paths import ROOT
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import SearchConfig
-from mddit_ui.service import searches
+from mddit_ui.service import searches, worker
 from mddit_ui.service.processes import alive, started
 from mddit_ui.store import searches as store
 from mddit_ui.store.db import open_db
 from tests.search.toy import ToyModel
-from tests.service.toy_worker import COMMAND
+from tests.service.toy_worker import COMMAND, TOY
 
 
 @pytest.fixture(autouse=True)
@@ -272,3 +272,106 @@ def test_a_foreign_lease_is_not_taken_while_its_holder_lives():
     holder.stdin.close()
     assert store.claim(open_db(), search, os.getpid(), started(os.getpid()), alive=alive)
     store.release(open_db(), search, os.getpid(), "stopped")
+
+
+def test_one_that_may_not_outlive_its_app_pauses_with_it(data):
+    app = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "from mddit_ui.service import searches\n"
+            "from tests.service.test_searches import COMMAND, config\n"
+            "c = config(0.05).replace(evaluations=4000)\n"
+            "print(searches.start(c, outlive=False, command=COMMAND), flush=True)\n"
+            "input()",
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    with app.stdin, app.stdout:
+        search = app.stdout.readline().strip()
+        wait(search, lambda row: row.done >= 1)
+        os.kill(app.pid, signal.SIGKILL)
+        app.wait()
+    row = wait(search, ended)
+    assert row.state == "paused"
+    assert "press Resume" in row.error
+    assert row.done < 4000
+    searches.resume(search, command=COMMAND)
+    wait(search, lambda after: after.done > row.done)
+
+
+def test_a_full_disk_is_waited_out(undisturbed, monkeypatch):
+    """The search says so, keeps what it has, and goes on by itself."""
+    free = iter([10**12] * 12 + [0] * 5)
+    notes = []
+    note = store.note
+
+    def usage(path):
+        return shutil._ntuple_diskusage(10**12, 0, next(free, 10**12))
+
+    monkeypatch.setattr(worker.shutil, "disk_usage", usage)
+    monkeypatch.setattr(worker, "ROOM_SECONDS", 0.01)
+    monkeypatch.setattr(store, "note", lambda db, search, text: (notes.append(text), note(db, search, text)))
+    search = store.create(open_db(), config())
+    assert worker.run(search, TOY) == 0
+    assert [text[:24] for text in notes] == ["The disk is nearly full;", ""]
+    row = searches.view(search)
+    assert (row.state, row.error, trajectory(search)) == ("done", "", undisturbed[1])
+
+
+def test_on_a_full_disk_a_pause_is_heard(monkeypatch):
+    monkeypatch.setattr(worker, "LEAST_FREE_BYTES", 10**18)
+    monkeypatch.setattr(worker, "ROOM_SECONDS", 0.01)
+    search = store.create(open_db(), config())
+    note = store.note
+
+    def press_pause(db, search_id, text):
+        note(db, search_id, text)
+        store.set_wanted(db, search_id, "pause")
+
+    monkeypatch.setattr(store, "note", press_pause)
+    assert worker.run(search, TOY) == 0
+    row = searches.view(search)
+    assert (row.state, row.done) == ("paused", 0)
+    assert "make room" in row.error
+
+
+@pytest.mark.parametrize("jump", [-86_400, 86_400])
+def test_a_clock_that_jumps_ends_nothing(monkeypatch, jump):
+    search = searches.start(config(0.05), command=COMMAND)
+    wait(search, lambda row: row.done >= 1)
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + jump)
+    row = searches.view(search)
+    assert row.state == "running"
+    assert searches.recent()[0].seconds_left >= 0
+
+
+def test_a_clone_is_another_search_with_other_settings():
+    locked = ["########"] + ["????????"] * 19
+    first = store.create(open_db(), config(), locked=tuple(locked))
+    second = searches.clone(first, command=COMMAND, budget=0.4, evaluations=10)
+    row = wait(second, ended)
+    assert (row.state, row.done, row.config) == ("done", 10, config().replace(budget=0.4, evaluations=10))
+    assert row.locked == tuple(locked)
+    assert searches.view(first).done == 0
+    with pytest.raises(ConfigError):
+        searches.clone(first, command=COMMAND, budget=7.0)
+
+
+def test_one_search_serves_many_budgets():
+    search = store.create(open_db(), config(budget=0.5, least_budget=0.3).replace(evaluations=80))
+    assert worker.run(search, TOY) == 0
+    found = searches.evaluations(search)
+    for budget in (0.3, 0.33, 0.4, 0.5):
+        best = searches.policy_for(search, budget)
+        affordable = [each.objective for each in found if each.budget <= budget]
+        assert best.budget <= budget
+        assert best.objective == max(affordable)
+    assert searches.policy_for(search, 0.1) is None
+    costs = [budget for budget, _, _ in searches.front(search).points]
+    assert costs == sorted(costs)
+    assert costs[0] <= 0.3
