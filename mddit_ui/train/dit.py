@@ -127,6 +127,7 @@ def pipeline(transformer: DiTTransformer2DModel, vae: AutoencoderKL) -> DiTPipel
     facts = dit_facts()
     names = {number: label["name"] for number, label in enumerate(facts["classes"])}
     pipe = DiTPipeline(transformer, vae, scheduler(), id2label=names)
+    pipe.register_to_config(id2label=names)  # it forgets to, and would save none
     pipe.set_progress_bar_config(disable=True)
     return pipe
 

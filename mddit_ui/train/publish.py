@@ -134,7 +134,9 @@ def publish(pipe: DiffusionPipeline, target: Path, facts: dict[str, Any] = FACTS
         parts = {name: copy.deepcopy(getattr(pipe, name)).half() for name in ("transformer", "vae")}
         if "text_encoder" in pipe.components:
             parts["text_encoder"] = copy.deepcopy(pipe.components["text_encoder"]).float()
-        made = type(pipe)(**{**pipe.components, **parts})
+        more = {name: value for name, value in pipe.config.items() if name not in pipe.components and name[0] != "_"}
+        made = type(pipe)(**{**pipe.components, **parts}, **more)
+        made.register_to_config(**more)  # DiTPipeline's labels
         made.save_pretrained(fresh, max_shard_size=SHARD)
         for name, content in written.items():
             (fresh / name).write_text(json.dumps(content, indent=2) + "\n")

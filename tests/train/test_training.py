@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import open_clip
 import pytest
 import torch
-from diffusers import PixArtAlphaPipeline
+from diffusers import DiTPipeline, PixArtAlphaPipeline
 from safetensors.torch import load_file
 
-from mddit_ui.train import clip, pixart, vae
+from mddit_ui.train import clip, dit, lcm, pixart, vae
 from mddit_ui.train.captions import parse_caption
 from mddit_ui.train.latents import LatentSet, encode
 from mddit_ui.train.loop import Schedule, Trainer, replaced_folder
 from mddit_ui.train.optim import orthogonal
-from mddit_ui.train.publish import generate, pipeline, publish
+from mddit_ui.train.publish import LCM_FACTS, dit_facts, generate, pipeline, publish
 from mddit_ui.train.text import TextConfig
 
 VAE = vae.VaeConfig(channels=(4, 4, 4, 4), groups=2, batch=2)
@@ -128,6 +130,88 @@ def test_pixart_resumes_exactly_and_diffusers_loads_it(tmp_path: Path, latents: 
     assert image.size == (facts["width"], facts["height"]) == (128, 128)
     again = generate(pipe, [caption], seed=0, num_inference_steps=2)
     assert np.abs(np.asarray(image) - (again[0].permute(1, 2, 0).numpy() + 1) * 127.5).max() < 1
+
+
+@pytest.fixture(scope="module")
+def teacher(small_vae) -> PixArtAlphaPipeline:
+    torch.manual_seed(0)
+    transformer = pixart.make_transformer(PIXART).requires_grad_(False)
+    for block in transformer.transformer_blocks:  # a new one says nothing
+        torch.nn.init.normal_(block.attn1.to_out[0].weight, std=0.1)
+    torch.nn.init.normal_(transformer.proj_out.weight, std=0.1)
+    return pipeline(transformer, pixart.make_text_encoder(PIXART.text), small_vae)
+
+
+def test_lcm_resumes_exactly_and_runs_few_steps_without_guidance(tmp_path: Path, latents: LatentSet, teacher):
+    made = {}
+
+    def run(schedule: Schedule, folder: Path) -> None:
+        made["student"] = lcm.train(lcm.LcmConfig(batch=2), schedule, folder, teacher, latents)
+
+    check_resume(tmp_path, run)
+    publish(lcm.pipeline(made["student"], teacher), tmp_path / "scenes-lcm", LCM_FACTS)
+    pipe = PixArtAlphaPipeline.from_pretrained(tmp_path / "scenes-lcm")
+    pipe.set_progress_bar_config(disable=True)
+    facts = json.loads((tmp_path / "scenes-lcm" / "mddit.json").read_text())
+    pipe("a large red heart at the top left on a teal background", num_inference_steps=facts["steps"],
+         guidance_scale=facts["guidance_scale"], **facts["call"])  # fmt: skip
+    assert pipe.scheduler.timesteps.tolist() == [999, 759, 499, 259]
+
+
+def test_a_consistent_student_has_no_loss(latents: LatentSet, teacher):
+    """A teacher that always says the same clean latent is its own student: nothing is left to learn."""
+    loss = lcm.ConsistencyLoss(lcm.LcmConfig(batch=8, guidance=1.0), teacher, latents, 0)
+    clean, diffusion = torch.full((1, 4, 16, 16), 0.5), loss.diffusion
+
+    class Sure(torch.nn.Module):
+        def forward(self, noisy, *, timestep, **more):
+            alpha = diffusion.alphas[timestep].view(-1, 1, 1, 1)
+            return SimpleNamespace(sample=(alpha.sqrt() * noisy - clean) / (1 - alpha).sqrt())
+
+    loss.student, loss.teacher = Sure(), [SimpleNamespace(
+        transformer=Sure(), tokenizer=teacher.tokenizer, text_encoder=teacher.text_encoder
+    )]  # fmt: skip
+    assert float(loss(0, Sure())["loss"]) < 1e-3
+    assert float(loss(0, teacher.transformer)["loss"]) > 0.1
+
+
+def test_dit_resumes_exactly_and_knows_its_classes(tmp_path: Path, small_vae, teacher):
+    config = dit.DitConfig(blocks=(0, 1), batch=4)
+    encode(small_vae, 48, tmp_path / "latents", scenes_of=dit.draw_class_scenes)
+    data = LatentSet.load(tmp_path / "latents")
+    assert sorted(data.captions) == sorted(label["caption"] for label in dit_facts()["classes"])
+    made = {}
+
+    def run(schedule: Schedule, folder: Path) -> None:
+        made["transformer"] = dit.train(config, schedule, folder, teacher.transformer, data)
+
+    check_resume(tmp_path, run)
+    publish(dit.pipeline(made["transformer"], small_vae), tmp_path / "scenes-dit", dit_facts())
+    pipe = DiTPipeline.from_pretrained(tmp_path / "scenes-dit")
+    pipe.set_progress_bar_config(disable=True)
+    assert pipe.get_label_ids(["red ball", "white ring"]) == [0, 47]
+    assert dit.generate(pipe, [0, 47], 0, num_inference_steps=2).shape == (2, 3, 128, 128)
+
+
+def test_a_dit_starts_as_the_blocks_of_its_donor_without_cross_attention(teacher):
+    donor = copy.deepcopy(teacher.transformer)
+    for block in donor.transformer_blocks:
+        torch.nn.init.zeros_(block.attn2.to_out[0].weight)
+        torch.nn.init.zeros_(block.attn2.to_out[0].bias)
+    donor.scale_shift_table.data[1] = 0.3
+    made = dit.make_transformer(dit.DitConfig(blocks=(0, 1)), donor).eval()
+    noisy, timestep = torch.randn(3, 4, 16, 16), torch.tensor([10, 400, 990])
+    with torch.inference_mode():
+        ours = made(noisy, timestep=timestep, class_labels=torch.tensor([0, 5, 1000])).sample
+        hidden = made.pos_embed(noisy)
+        modulation, _ = donor.adaln_single(timestep, None, hidden_dtype=torch.float32)
+        for block in donor.transformer_blocks:
+            hidden = block(hidden, encoder_hidden_states=torch.zeros(3, 1, 32), timestep=modulation)
+        shift, scale = donor.scale_shift_table
+        hidden = donor.proj_out(donor.norm_out(hidden) * (1 + scale) + shift)  # (3, 64, 16)
+    patches = hidden.view(3, 8, 8, 2, 2, 4).permute(0, 5, 1, 3, 2, 4).reshape(3, 4, 16, 16)
+    error = (ours - patches).square().mean() / patches.square().mean()
+    assert error < 1e-4  # not 0: the timesteps' frequencies of the two kinds differ a little
 
 
 def test_a_run_that_is_asked_to_end_saves_and_resumes(tmp_path: Path, latents: LatentSet):
