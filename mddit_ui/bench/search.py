@@ -176,7 +176,7 @@ class Bench:
         return Evaluation(content["number"], content["generation"], policy, found, objective, content["seconds"])
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m mddit_ui.bench.search", description=__doc__)
     parser.add_argument("--model", default="scenes-pixart")
     parser.add_argument("--steps", type=int, nargs="+", default=[20, 40])
@@ -199,6 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 gains = [f"{mean:+.2f} ± {error:.2f}" for mean, error in (line.clip_gain, line.psnr_gain)]
                 cells = (line.name, line.evaluations or "", line.seeds, f"{line.budget:.3f}", f"{line.clip:.2f}")
                 print("|", *(f"{cell} |" for cell in (*cells, gains[0], f"{line.psnr:.2f}", gains[1])), flush=True)
+    return 0
 
 
 def best_of(evaluations: Sequence[Evaluation]) -> Policy:
@@ -238,4 +239,4 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

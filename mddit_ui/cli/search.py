@@ -1,24 +1,32 @@
 """``mddit search``: look for policies in the background, and watch."""
 
-from argparse import ArgumentParser, Namespace
+import os
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from typing import get_args
 
-from mddit_ui.cli.options import DEFAULT_MODEL, add_json, add_prompt_set, add_sampler, read_prompts
+from mddit_ui.cli.options import DEFAULT_MODEL, add_json, add_prompt_set, add_sampler, prompts_of
 from mddit_ui.cli.output import emit, say
 from mddit_ui.cli.verb import Verb
 from mddit_ui.cli.watch import follow
-from mddit_ui.core.records import SearchConfig
+from mddit_ui.core.records import MethodName, SearchConfig
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--model", default=DEFAULT_MODEL, help=f"id, hub id or folder (default {DEFAULT_MODEL})")
     parser.add_argument(
-        "--budget", type=float, default=0.5, help="MACs of the policy / MACs of full depth (default 0.5)"
+        "--budget",
+        type=budgets,
+        default=(None, 0.5),
+        help="MACs of the policy / MACs of full depth (default 0.5), or a range for policies from one end to the other "
+        "(0.3:0.8)",
     )
+    parser.add_argument("--method", choices=get_args(MethodName), default="cma-es", help="default cma-es")
     parser.add_argument("--evaluations", type=int, default=200, help="policies to try (default 200)")
     parser.add_argument("--steps", type=int, help="inference steps (default: the model's)")
-    parser.add_argument("--population", type=int, help="policies of a generation (default: CMA-ES's own)")
+    parser.add_argument("--population", type=int, help="policies of a generation (default: the method's own)")
     parser.add_argument("--sigma", type=float, help="how far the first generation spreads (default 0.4)")
     parser.add_argument("--search-seed", type=int, default=1, help="of the search itself (default 1)")
+    parser.add_argument("--ray", metavar="ADDRESS", help='evaluate on a Ray cluster: host:port, "auto", or "local"')
     parser.add_argument("--detach", action="store_true", help="print the id and return; the search goes on")
     add_sampler(parser)
     add_prompt_set(parser, images=16)
@@ -29,7 +37,8 @@ def run(args: Namespace) -> None:
     from mddit_ui.service import catalog, searches
 
     spec = catalog.get_model(args.model)
-    prompts = read_prompts(args.prompts, args.images)
+    prompts = prompts_of(spec, args)
+    least, most = args.budget
     more = {name: getattr(args, name) for name in ("population", "sigma") if getattr(args, name) is not None}
     config = SearchConfig(
         model=spec.id,
@@ -38,16 +47,29 @@ def run(args: Namespace) -> None:
         steps=args.steps or spec.steps,
         guidance_scale=spec.guidance_scale if args.guidance is None else args.guidance,
         scheduler=args.scheduler,
-        budget=args.budget,
+        budget=most,
+        least_budget=least,
+        method=args.method,
         evaluations=args.evaluations,
         seed=args.search_seed,
         **more,
     )
+    if args.ray:
+        os.environ["MDDIT_RAY"] = args.ray
     search = searches.start(config)
     if args.detach:
         emit({"id": search}) if args.json else say(search)
         return
     follow(search, args)
+
+
+def budgets(text: str) -> tuple[float | None, float]:
+    """An argparse type: "0.5" or a range "0.3:0.8"."""
+    least, colon, most = text.rpartition(":")
+    try:
+        return (float(least) if colon else None), float(most)
+    except ValueError:
+        raise ArgumentTypeError(f"expected a number or a range (0.5, 0.3:0.8), got {text!r}") from None
 
 
 VERB = Verb("look for a policy within a budget of MACs, and watch; Ctrl-C pauses the search", add_arguments, run)
