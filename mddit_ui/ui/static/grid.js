@@ -33,7 +33,7 @@ function draw() {
   state.tally = tallyOf(table, known.site_macs, known.rest_macs);
   state.ages = agesOf(table);
   drawBars(context, state.tally, known.site_macs, layout, tokens);
-  drawCells(context, table, layout, tokens, shade);
+  if (shade) drawShades(context, table, layout, tokens, shade); else drawCells(context, table, layout, tokens);
   drawLocks(context, table, layout, tokens);
   drawLabels(context, known.labels, known.timesteps, layout, tokens);
   showNumbers(known); showScale(shade); showPlace(); paintOver();

@@ -51,47 +51,66 @@ function joinsOf({steps, sites, cells}) {
   return joins;
 }
 
-function drawCells(context, table, view, tokens, shade) {
-  const {sites, cells} = table, {gapX, gapY, small} = view, radius = small >= 9 ? Math.min(4, small * 0.2) : 0;
+// Cells of one action in one pass; cached cells that are joined are one rectangle, so that a run is seen as a run.
+function drawCells(context, table, view, tokens) {
+  const {steps, sites, cells} = table, {xs, ys, gapX, gapY, small} = view, radius = small >= 9 ? Math.min(4, small * 0.2) : 0;
   const joins = joinsOf(table), fills = {[COMPUTE]: tokens.compute, [CACHE]: tokens.cache, [SKIP]: tokens["skip-line"]};
-  const ramp = shade ? rampOf(shade.ramp, tokens) : null;
-  for (const action of ramp ? [null] : [COMPUTE, CACHE, SKIP]) {
-    if (!ramp) { context.fillStyle = fills[action]; context.strokeStyle = fills[action]; context.lineWidth = 1; }
-    for (let at = 0; at < cells.length; at++) {
-      if (!ramp && cells[at] !== action) continue;
-      const step = Math.floor(at / sites), site = at % sites, before = at >= sites && joins[at - sites], after = joins[at];
-      const x = view.xs[step] + (before ? 0 : gapX / 2), w = view.xs[step + 1] - (after ? 0 : gapX / 2) - x;
-      const y = view.ys[site + 1] + gapY / 2, h = view.ys[site] - gapY / 2 - y;
-      if (ramp) context.fillStyle = ramp.fills[shade.places[at]];
-      if (action === SKIP) { if (small >= 9) { context.beginPath(); context.roundRect(x + 0.5, y + 0.5, w - 1, h - 1, radius); context.stroke(); } }
-      else if (!radius || (before && after)) context.fillRect(x, y, w, h);
-      else { context.beginPath(); context.roundRect(x, y, w, h, [before ? 0 : radius, after ? 0 : radius, after ? 0 : radius, before ? 0 : radius]); context.fill(); }
+  for (const action of [COMPUTE, CACHE, SKIP]) {
+    context.fillStyle = context.strokeStyle = fills[action]; context.lineWidth = 1;
+    if (action === SKIP && !radius) continue;
+    for (let site = 0; site < sites; site++) {
+      const y = ys[site + 1] + gapY / 2, h = ys[site] - gapY / 2 - y;
+      for (let step = 0; step < steps; step++) {
+        const first = step * sites + site;
+        if (cells[first] !== action) continue;
+        let at = first;
+        if (action === CACHE) while (joins[at]) { at += sites; step += 1; }
+        const before = first >= sites && joins[first - sites], after = joins[at];
+        const x = xs[(first - site) / sites] + (before ? 0 : gapX / 2), w = xs[step + 1] - (after ? 0 : gapX / 2) - x;
+        if (action === SKIP) { context.beginPath(); context.roundRect(x + 0.5, y + 0.5, w - 1, h - 1, radius); context.stroke(); }
+        else if (!radius || (before && after)) context.fillRect(x, y, w, h);
+        else { context.beginPath(); context.roundRect(x, y, w, h, [before ? 0 : radius, after ? 0 : radius, after ? 0 : radius, before ? 0 : radius]); context.fill(); }
+      }
     }
   }
-  if (view.cellH >= 4) drawMarks(context, table, joins, view, tokens, shade, ramp);
+  drawMarks(context, table, joins, view, () => null, tokens);
+}
+
+// A shade a cell, in the shape that its action has.
+function drawShades(context, table, view, tokens, shade) {
+  const {sites, cells} = table, {xs, ys, gapX, gapY} = view, ramp = rampOf(shade.ramp, tokens), joins = joinsOf(table);
+  for (let at = 0; at < cells.length; at++) {
+    const site = at % sites, step = (at - site) / sites, before = at >= sites && joins[at - sites] ? 0 : gapX / 2;
+    const x = xs[step] + before, y = ys[site + 1] + gapY / 2;
+    context.fillStyle = ramp.fills[shade.places[at]];
+    context.fillRect(x, y, xs[step + 1] - (joins[at] ? 0 : gapX / 2) - x, ys[site] - gapY / 2 - y);
+  }
+  drawMarks(context, table, joins, view, (at) => ramp.inks[shade.places[at]], tokens);
 }
 
 // The marks tell the actions without colour: a line that runs along a cached run, a cross (small: a dot) in a skipped cell.
-function drawMarks(context, {sites, cells}, joins, view, tokens, shade, ramp) {
-  const {small} = view, thick = small >= 12 ? 1.5 : 1, dot = Math.max(1.2, small * 0.1), reach = Math.min(4, small * 0.17);
+function drawMarks(context, {sites, cells}, joins, view, inkOf, tokens) {
+  if (view.cellH < 4) return;
+  const {small, xs, ys} = view, thick = small >= 12 ? 1.5 : 1, dot = Math.max(1.2, small * 0.1), reach = Math.min(4, small * 0.17);
+  const usual = {[CACHE]: tokens["cache-ink"], [SKIP]: tokens["skip-ink"], [COMPUTE]: null};
   context.lineCap = "round"; context.lineWidth = thick;
   for (let at = 0; at < cells.length; at++) {
-    const action = cells[at];
-    if (action === COMPUTE && !joins[at] && !ramp) continue;
-    const box = cellBox({step: Math.floor(at / sites), site: at % sites}, view), cx = box.x + box.w / 2, cy = view.snap(box.y + box.h / 2 - thick / 2);
-    const ink = ramp ? ramp.inks[shade.places[at]] : action === CACHE ? tokens["cache-ink"] : tokens["skip-ink"];
-    context.fillStyle = ink; context.strokeStyle = ink;
+    const action = cells[at], ink = inkOf(at) || usual[action];
+    if (!ink || (action === COMPUTE && small < 9)) continue;
+    const site = at % sites, step = (at - site) / sites, x = xs[step], w = xs[step + 1] - x, cx = x + w / 2;
+    const cy = view.snap((ys[site] + ys[site + 1]) / 2 - thick / 2);
+    if (context.fillStyle !== ink) { context.fillStyle = ink; context.strokeStyle = ink; }
     if (action === CACHE) {
-      const from = at >= sites && joins[at - sites] ? box.x : cx - box.w * 0.2, to = joins[at] ? box.x + box.w : cx + box.w * 0.08;
+      const from = at >= sites && joins[at - sites] ? x : cx - w * 0.2, to = joins[at] ? x + w : cx + w * 0.08;
       context.fillRect(from, cy, to - from, thick);
       if (!joins[at] && small >= 7) { context.beginPath(); context.arc(to, cy + thick / 2, dot + 0.4, 0, 7); context.fill(); }
-    } else if (action === SKIP && small >= 9) {
+    } else if (action === COMPUTE) { context.beginPath(); context.arc(cx, cy + thick / 2, Math.max(1.2, small * 0.12), 0, 7); context.fill(); }
+    else if (small >= 9) {
       context.beginPath();
       context.moveTo(cx - reach, cy - reach); context.lineTo(cx + reach, cy + reach);
       context.moveTo(cx + reach, cy - reach); context.lineTo(cx - reach, cy + reach);
       context.stroke();
-    } else if (action === SKIP) context.fillRect(view.snap(cx - 1), cy, 2, Math.min(2, view.cellH / 3));
-    else if (ramp && small >= 9) { context.beginPath(); context.arc(cx, cy + thick / 2, Math.max(1.2, small * 0.12), 0, 7); context.fill(); }
+    } else context.fillRect(view.snap(cx - 1), cy, 2, Math.min(2, view.cellH / 3));
   }
 }
 
