@@ -1,4 +1,4 @@
-"""How good the best policy is on unseen prompts after so many evaluations: ``python -m mddit_ui.bench.search``."""
+"""How good the best policy is on unseen prompts after so many evaluations."""
 
 import argparse
 import json
@@ -177,7 +177,7 @@ class Bench:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m mddit_ui.bench.search", description=__doc__)
+    parser = argparse.ArgumentParser(prog="mddit bench search", description=__doc__)
     parser.add_argument("--model", default="scenes-pixart")
     parser.add_argument("--steps", type=int, nargs="+", default=[20, 40])
     parser.add_argument("--budgets", type=float, nargs="+", default=[0.5, 0.3])
@@ -236,7 +236,3 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
         for line in path.read_text().splitlines(keepends=True):
             if line.endswith("\n"):
                 yield json.loads(line)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

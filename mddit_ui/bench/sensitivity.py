@@ -32,7 +32,7 @@ class Measured(NamedTuple):
     error: float
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="mddit bench sensitivity", description=__doc__)
     parser.add_argument("--model", default="scenes-pixart")
     parser.add_argument("--steps", type=int, default=20)

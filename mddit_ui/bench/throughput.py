@@ -1,4 +1,4 @@
-"""Evaluations per minute of a search, and of the naive loop: ``python -m mddit_ui.bench.throughput``."""
+"""Evaluations per minute of a search, and of the naive loop."""
 
 import argparse
 import json
@@ -37,7 +37,7 @@ class Rate(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m mddit_ui.bench.throughput", description=__doc__)
+    parser = argparse.ArgumentParser(prog="mddit bench throughput", description=__doc__)
     parser.add_argument("--model", default="scenes-pixart")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--budget", type=float, default=0.5)
@@ -126,7 +126,3 @@ def _recalled(model: str, request: GenerationConfig, found: Sequence[Evaluation]
     memos = evaluator.memos.values()
     recalled, computed = sum(memo.recalled for memo in memos), sum(memo.computed for memo in memos)
     return recalled / max(recalled + computed, 1)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
