@@ -18,7 +18,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {  # the options of each preset
     "full": (),
     "every": ("n",),
     "bands": ("n", "switch", "share"),
-    "skip_cache": ("n", "b", "full_until"),
+    "skip_cache": ("n", "b", "full_until", "reset_at"),
 }
 
 
@@ -43,12 +43,10 @@ def _list(args: Namespace) -> None:
 
 def _list_searched(args: Namespace) -> None:
     """From the cheapest to the best; the names are taken by every verb that takes a policy."""
-    from mddit_ui.search.archive import Archive
     from mddit_ui.service import searches
 
     row = find_search(args.from_search)
-    tried = searches.evaluations(row.id)
-    found = [each for _, _, each in Archive.of((each.budget, each.objective, each) for each in tried).points]
+    found = [each for _, _, each in searches.front(row.id).points]
     best = row.best.number if row.best else None
     if best is not None and best not in {each.number for each in found}:
         found = sorted([*found, row.best], key=lambda each: each.budget)  # type: ignore[list-item, union-attr]
@@ -91,8 +89,9 @@ def _add_make(parser: ArgumentParser) -> None:
     parser.add_argument("--n", type=int, help="every, bands, skip_cache: interval between full steps (default 2)")
     parser.add_argument("--switch", type=float, help="bands: share of the steps that are early (default 0.5)")
     parser.add_argument("--share", type=float, help="bands: share of the blocks that are cached (default 0.5)")
-    parser.add_argument("--b", type=int, help="skip_cache: outer pairs of blocks that always run (default 2)")
-    parser.add_argument("--full-until", type=int, help="skip_cache: first steps that run in full (default 1)")
+    parser.add_argument("--b", type=int, help="skip_cache: outer pairs of blocks that always run (default 1)")
+    parser.add_argument("--full-until", type=float, help="skip_cache: full from timestep 999 to this (default 700)")
+    parser.add_argument("--reset-at", type=float, help="skip_cache: full after this timestep (default 50)")
     parser.add_argument("--name", help="the name in the file")
     add_out(parser)
     add_json(parser)

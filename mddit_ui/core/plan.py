@@ -1,6 +1,6 @@
 """What a policy has to remember: which residuals are stored, which are kept as one, and until when."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,8 @@ class Plan:
     """Made from a policy before the run, so that the run itself only looks things up.
 
     Neighbouring sites that were computed in the same step, and whose residuals are used in the same later steps, keep
-    ONE residual: output of the last minus input of the first. Such a run of cached cells costs one add.
+    ONE residual: output of the last minus input of the first. Such a run of cached cells costs one add. Where outputs
+    are carried instead of residuals, they keep the output of the last.
 
     Args:
         store: (steps, sites) bool: this COMPUTE cell's residual is used by a later CACHE cell.
@@ -44,12 +45,16 @@ class Plan:
         return int(_held(self.store, self.joined, self.free, sizes).max(initial=0))
 
 
-def plan(policy: Policy, chained: Sequence[bool] | None = None) -> Plan:
+def plan(
+    policy: Policy, chained: Sequence[bool] | None = None, readers: Mapping[int, int | None] | None = None
+) -> Plan:
     """The storage plan of a policy.
 
     Args:
         chained: (sites,) whether the site's input is, unchanged, the output of the site before it, which nothing else
             uses; only then can the two keep one residual. ``None``: all are.
+        readers: site -> the later site that reads its output too, through a long skip branch; ``None`` for one that
+            is no column. The site's output is its own in each step in which that reader is computed.
     """
     actions = policy.actions
     steps, sites = actions.shape
@@ -70,6 +75,10 @@ def plan(policy: Policy, chained: Sequence[bool] | None = None) -> Plan:
     for side in (source[:, 1:], source[:, :-1]):
         step, site = np.nonzero(differ & (side >= 0))
         parted[side[step, site], site + 1] = True
+    for site, reader in (readers or {}).items():
+        read = cached[:, site] & (True if reader is None else actions[:, reader] == Action.COMPUTE)
+        if site + 1 < sites:
+            parted[source[read, site], site + 1] = True
     joined = np.zeros((steps, sites), bool)
     joined[:, 1:] = store[:, 1:] & store[:, :-1] & ~parted[:, 1:]
     if chained is not None:

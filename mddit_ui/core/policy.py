@@ -7,7 +7,7 @@ from enum import IntEnum
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -26,10 +26,12 @@ class Action(IntEnum):
     """What a cell does; 0 and 1 are the field's convention (ECAD, SmoothCache)."""
 
     SKIP = -1  # output = input
-    CACHE = 0  # output = input + the last computed residual of this site
+    CACHE = 0  # output = input + the last computed residual of this site (or, by ``carry``, its last computed output)
     COMPUTE = 1  # run the block, refresh its residual
 
 
+Carry = Literal["residual", "output"]
+CARRIES: tuple[Carry, ...] = get_args(Carry)
 LETTERS = {Action.COMPUTE: "#", Action.CACHE: "=", Action.SKIP: "."}
 _ACTION_OF = {letter: int(action) for action, letter in LETTERS.items()}
 
@@ -44,6 +46,8 @@ class Policy:
         timesteps: (steps,) the scheduler's timesteps, noisiest first; ``()`` when unknown.
         keep: (steps, sites) float32 in (0, 1], share of the tokens that a COMPUTE cell keeps, to four digits (as the
             file has it); ``None`` = all.
+        carry: what a CACHE cell reuses: "residual", its input plus the last computed residual; or "output", the last
+            computed output, whatever its input is now (Skip-Cache, arXiv 2411.17616).
         model: id of the model it was made for; a hint, not a lock.
         name: for people; never a path.
         notes: provenance (JSON values); never used in computing.
@@ -56,6 +60,7 @@ class Policy:
     sites: tuple[str, ...] = ()
     timesteps: tuple[float, ...] = ()
     keep: np.ndarray | None = None
+    carry: Carry = "residual"
     model: str = ""
     name: str = "untitled"
     notes: Mapping[str, Any] = field(default_factory=dict)
@@ -70,6 +75,8 @@ class Policy:
         _set(self, "notes", MappingProxyType(dict(self.notes)))
         _check_length("sites", self.sites, actions.shape[1])
         _check_length("timesteps", self.timesteps, actions.shape[0])
+        if self.carry not in CARRIES:
+            raise PolicyError(f"carry is {str(self.carry)[:40]!r}; expected {' or '.join(map(repr, CARRIES))}.")
         if len(set(self.sites)) != len(self.sites):
             raise PolicyError("The names of the sites must differ from each other.")
         if not np.all(np.isfinite(self.timesteps)):
@@ -125,10 +132,12 @@ class Policy:
 
     @property
     def digest(self) -> str:
-        """Hash of the cells alone (hex, 16 characters): the identity in the store."""
+        """Hash of the cells and of what they carry (hex, 16 characters): the identity in the store."""
         hashed = hashlib.sha256(f"{self.actions.shape}".encode() + self.actions.tobytes())
         if self.keep is not None:
             hashed.update(self.keep.tobytes())
+        if self.carry != "residual":
+            hashed.update(self.carry.encode())
         return hashed.hexdigest()[:16]
 
     @property

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from mddit_ui.core.errors import PolicyError
 from mddit_ui.core.paths import atomic_write
-from mddit_ui.core.policy import MAX_NAME, MAX_SITES, MAX_STEPS, Policy, actions_from_rows
+from mddit_ui.core.policy import MAX_NAME, MAX_SITES, MAX_STEPS, Carry, Policy, actions_from_rows
 
 FORMAT = "mddit-policy/1"
 MAX_BYTES = 256_000
@@ -27,6 +27,7 @@ class _PolicyFile(BaseModel):
     timesteps: list[float] = Field([], max_length=MAX_STEPS)
     rows: list[str] = Field(min_length=1, max_length=MAX_STEPS)
     keep: list[list[float]] | None = None
+    carry: Carry = "residual"
     notes: dict[str, JsonValue] = {}
 
 
@@ -41,6 +42,8 @@ def to_dict(policy: Policy) -> dict[str, Any]:
         "rows": list(policy.rows),
         "notes": dict(policy.notes),
     }
+    if policy.carry != "residual":
+        content["carry"] = policy.carry
     if policy.keep is not None:
         content["keep"] = [[round(share, 4) for share in row] for row in policy.keep.tolist()]
     return content
@@ -83,6 +86,7 @@ def loads(text: str | bytes) -> Policy:
         sites=tuple(file.sites),
         timesteps=tuple(file.timesteps),
         keep=None if file.keep is None else _keep_array(file.keep),
+        carry=file.carry,
         model=file.model,
         name=file.name,
         notes=file.notes,

@@ -14,7 +14,7 @@ from torch import nn
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.plan import Plan
 from mddit_ui.core.policy import Action, Policy
-from mddit_ui.engine.residuals import Residuals, Tally
+from mddit_ui.engine.residuals import CARRYING, Residuals, Tally
 from mddit_ui.engine.steps import StepClock
 from mddit_ui.engine.streams import Streams, copies, guess, learn
 from mddit_ui.models.sites import Site
@@ -65,6 +65,7 @@ class Run:
     tally: Tally = field(default_factory=Tally)
     streams: dict[int, Streams] = field(default_factory=dict)
     broken: set[int] = field(default_factory=set)  # sites that can't share a residual with the one before them
+    readers: dict[int, int | None] = field(default_factory=dict)  # site -> the later one that its long skip leads to
     filled: int = 0  # CACHE cells that had nothing to reuse and were computed
     slots: dict[str, Slot] = field(default_factory=dict)  # calls that make up one step, in their order
     calls: int = 0
@@ -136,7 +137,10 @@ class RootHook(Hook):
         self.run = run
         self.observe = observe
         self.synchronize = synchronize
-        self.states = StateManager(cast(Any, Residuals), init_args=(run.tally, run.broken))
+        carrying = CARRYING[run.policy.carry if run.policy else "residual"]
+        self.states = StateManager(
+            cast(Any, Residuals), init_args=(run.tally, run.broken, carrying, frozenset(run.readers))
+        )
         self.parameters: tuple[str, ...] = ()
 
     def initialize_hook(self, module: nn.Module) -> nn.Module:

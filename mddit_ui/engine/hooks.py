@@ -21,6 +21,7 @@ from mddit_ui.engine.macs import count_call
 from mddit_ui.engine.report import Report, SiteReport
 from mddit_ui.engine.steps import StepClock
 from mddit_ui.models.sites import Granularity, Site, find_sites
+from mddit_ui.models.skip_dit import long_skips
 
 HOOK = "mddit"
 ROOT_HOOK = "mddit_root"
@@ -74,7 +75,8 @@ def attach(
         run.broken = {
             index for index, site in enumerate(sites) if site.kind == "branch"
         }  # they don't follow each other
-        run.plan = plan(policy, run.chained)
+        run.readers = _readers(transformer, sites)
+        run.plan = plan(policy, run.chained, run.readers)
     root = RootHook(run, observe, _synchronizer(transformer))
     return AppliedPolicy(transformer, run, root, site_hook or _site_hook)
 
@@ -144,7 +146,8 @@ class AppliedPolicy:
         """What was mapped and what ran in the last run (or so far)."""
         run = self.run
         sizes = [slot.site_bytes for slot in run.slots.values()]
-        predicted = plan(run.policy, run.chained).peak_bytes(np.array(sizes)) if run.policy and sizes else 0
+        again = plan(run.policy, run.chained, run.readers) if run.policy else None
+        predicted = again.peak_bytes(np.array(sizes)) if again and sizes else 0
         return Report(
             transformer=type(self.transformer).__name__,
             policy=repr(run.policy),
@@ -237,6 +240,13 @@ def _columns(transformer: nn.Module, policy: Policy) -> tuple[Site, ...]:
     if len({site.kind for site in columns}) > 1:
         raise PolicyError("The policy names blocks and branches of blocks; use one kind for all columns.")
     return columns
+
+
+def _readers(transformer: nn.Module, columns: tuple[Site, ...]) -> dict[int, int | None]:
+    """The long skips of the model between columns: what reads each; ``None``: a block that is no column."""
+    place = {site.name: index for index, site in enumerate(columns)}
+    skips = long_skips(transformer, [site.name for site in find_sites(transformer)])
+    return {place[read]: place.get(reader) for read, reader in skips.items() if read in place}
 
 
 def _branches(transformer: nn.Module) -> tuple[Site, ...]:

@@ -88,7 +88,7 @@ class MemoHook(BlockHook):
         count = step * len(run.sites) + index + 1
         before = run.policy.actions.ravel()[:count]
         joined = run.plan.joined.ravel()[:count] & (before == Action.CACHE)
-        return run.slot, before.tobytes(), joined.tobytes()
+        return run.slot, run.policy.carry, before.tobytes(), joined.tobytes()
 
 
 def _alias(output: Any) -> Any:

@@ -1,10 +1,12 @@
 """The residuals that a run holds: stored, joined with their neighbours, freed after their last use."""
 
 import weakref
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
 
+from mddit_ui.core.policy import Carry
 from mddit_ui.engine.streams import Tensors
 
 
@@ -22,7 +24,10 @@ class Tally:
 
 @dataclass
 class Residual:
-    """Output of the last of its sites minus input of the first; the first one adds it, the others add nothing."""
+    """Output of the last of its sites minus input of the first; the first one adds it, the others add nothing.
+
+    Where outputs are carried: the output of the last. The first one hands it out, the others hand it on.
+    """
 
     first: int
     values: Tensors
@@ -69,10 +74,14 @@ class Residuals:
     Args:
         tally: counts the bytes, over all contexts.
         broken: sites that could not be joined with the one before them, over all contexts.
+        carrying: how a residual is taken and given back.
+        read: sites whose output a long skip branch reads later; the plan joins them only where nobody misses it.
     """
 
     tally: Tally
     broken: set[int]
+    carrying: "Carrying"
+    read: frozenset[int]
     held: dict[int, Residual] = field(default_factory=dict)
     chain: _Chain | None = None
 
@@ -89,7 +98,7 @@ class Residuals:
         residual = self.take(site, last)
         if residual is None:
             return None
-        return inputs if site != residual.first else _add(inputs, residual)
+        return inputs if site != residual.first else self.carrying.give(inputs, residual, last)
 
     def take(self, site: int, last: bool) -> Residual | None:
         """The residual of a site; let go of it if this is its last use."""
@@ -125,7 +134,7 @@ class Residuals:
         chain = self.chain if joined else None
         start = chain.inputs if chain else inputs
         dtypes = tuple(None if tensor is None else tensor.dtype for tensor in outputs)
-        residual = Residual(chain.residual.first if chain else site, _subtract(outputs, start), dtypes)
+        residual = Residual(chain.residual.first if chain else site, self.carrying.take(outputs, start), dtypes)
         self.chain = _Chain(
             last=site,
             inputs=start,
@@ -149,11 +158,14 @@ class Residuals:
         that output would be another one.
         """
         chain = self.chain
-        if chain is None or chain.shorter is None or all(seen.is_gone for seen in chain.inner):
+        if chain is None or chain.shorter is None or chain.last - 1 in self.read:
             return chain is not None
+        if all(seen.is_gone for seen in chain.inner):
+            return True
         self.broken.add(chain.last)
         self.keep(chain.shorter, chain.last - 1)
-        rest = Residual(chain.last, _subtract(chain.residual.values, chain.shorter.values), chain.residual.dtypes)
+        values = self.carrying.rest(chain.residual.values, chain.shorter.values)
+        rest = Residual(chain.last, values, chain.residual.dtypes)
         between = tuple(seen.unchanged() for seen in chain.inner)
         if any(tensor is None for tensor in between):
             self.keep(rest, chain.last)
@@ -163,7 +175,22 @@ class Residuals:
         return True
 
 
-def _add(inputs: Tensors, residual: Residual) -> Tensors:
+@dataclass(frozen=True)
+class Carrying:
+    """What is kept of a run of sites, and what it gives.
+
+    Args:
+        take: (outputs of the last, inputs of the first) -> what is kept.
+        give: (inputs of the first, what is kept, whether for the last time) -> outputs of the last.
+        rest: (what would be kept of the run, what is kept of all but its last site) -> what is kept of that last one.
+    """
+
+    take: Callable[[Tensors, Tensors], Tensors]
+    give: Callable[[Tensors, Residual, bool], Tensors]
+    rest: Callable[[Tensors, Tensors], Tensors]
+
+
+def _add(inputs: Tensors, residual: Residual, last: bool) -> Tensors:
     return tuple(
         None if tensor is None or value is None or dtype is None else (tensor + value).to(dtype)
         for tensor, value, dtype in zip(inputs, residual.values, residual.dtypes, strict=True)
@@ -172,6 +199,21 @@ def _add(inputs: Tensors, residual: Residual) -> Tensors:
 
 def _subtract(left: Tensors, right: Tensors) -> Tensors:
     return tuple(None if one is None or two is None else one - two for one, two in zip(left, right, strict=True))
+
+
+def _copy(outputs: Tensors, inputs: Tensors) -> Tensors:
+    """A copy, since what comes after the block may write into its output."""
+    return tuple(None if tensor is None else tensor.clone() for tensor in outputs)
+
+
+def _hand_out(inputs: Tensors, residual: Residual, last: bool) -> Tensors:
+    return residual.values if last else _copy(residual.values, inputs)
+
+
+CARRYING: Mapping[Carry, Carrying] = {
+    "residual": Carrying(_subtract, _add, rest=_subtract),
+    "output": Carrying(_copy, _hand_out, rest=lambda outputs, shorter: outputs),
+}
 
 
 def _version(tensor: torch.Tensor) -> int | None:

@@ -4,7 +4,7 @@ import inspect
 import re
 from dataclasses import dataclass
 from itertools import chain, zip_longest
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn
 
@@ -83,7 +83,7 @@ def _is_block(module: nn.Module) -> bool:
 
 def _branches(block: nn.Module) -> list[str]:
     """Names of a block's branches, in the order in which its forward names them."""
-    source = _forward_source(block)
+    source = "".join(_source(kind) for kind in type(block).__mro__ if "forward" in vars(kind))
     there = [name for name in BRANCHES if isinstance(getattr(block, name, None), nn.Module)]
     return sorted((name for name in there if f"self.{name}(" in source), key=lambda name: source.find(f"self.{name}("))
 
@@ -106,7 +106,11 @@ def _in_order(transformer: nn.Module, lists: dict[str, list[str]]) -> list[list[
 
 
 def _forward_source(transformer: nn.Module) -> str:
+    return _source(type(transformer))
+
+
+def _source(kind: Any) -> str:
     try:
-        return inspect.getsource(type(transformer).forward)
+        return inspect.getsource(kind.forward)
     except (OSError, TypeError):
         return ""

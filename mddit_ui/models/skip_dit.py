@@ -6,7 +6,7 @@ features arriving at the end, the deep middle may be old: that is what Skip-Cach
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -166,13 +166,13 @@ def with_skips(transformer: nn.Module, fusion: Fusion = "residual") -> Any:
     return made
 
 
-def long_skips(transformer: nn.Module, sites: tuple[str, ...]) -> dict[int, int]:
-    """Which blocks read, beside the output of the block before, that of a much earlier one: reader -> read.
+def long_skips(transformer: nn.Module, blocks: Sequence[str]) -> dict[str, str]:
+    """Which blocks' outputs are read once more, much later: name of the block -> name of the block that reads it.
 
     Both Skip-DiT and diffusers' HunyuanDiT join block L-1-i with block i where block L-1-i has a ``skip_linear``.
 
     Args:
-        sites: names of the blocks.
+        blocks: names of all blocks, in their order.
     """
-    joins = (getattr(transformer.get_submodule(name), "skip_linear", None) for name in sites)
-    return {index: len(sites) - 1 - index for index, join in enumerate(joins) if join is not None}
+    readers = (name for name in blocks if getattr(transformer.get_submodule(name), "skip_linear", None) is not None)
+    return {blocks[len(blocks) - 1 - blocks.index(reader)]: reader for reader in readers}

@@ -187,9 +187,10 @@ def _all_bands(space: Space) -> list[Policy]:
 
 def _all_skip_caches(space: Space) -> list[Policy]:
     steps, sites = space.shape
-    return [presets.skip_cache(steps, sites, n=n, b=b) for n in (2, 3, 4, 6, 10) for b in range(1, sites // 2)] or [
-        presets.every(steps, sites, 2)
-    ]
+    always = {"full_until": 1000, "reset_at": 0}
+    settings = [(n, b) for n in (2, 3, 4, 6, 10) for b in range(1, sites // 2)]
+    made = [presets.skip_cache(steps, sites, n=n, b=b, **always) for n, b in settings]
+    return made or [presets.every(steps, sites, 2)]
 
 
 def _closest(space: Space, policies: list[Policy]) -> Policy:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mddit_ui.core.policy import Policy, repair
+from mddit_ui.core.policy import CARRIES, Policy, repair
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
@@ -29,6 +29,7 @@ def policies(draw: st.DrawFn) -> Policy:
         sites=tuple(names),
         timesteps=tuple(timesteps),
         keep=draw(st.one_of(st.none(), shares)),
+        carry=draw(st.sampled_from(CARRIES)),
         model=draw(TEXT),
         name=draw(TEXT),
         notes=draw(notes),

@@ -85,3 +85,14 @@ def test_contexts_of_different_sizes():
     """Guidance in two calls, whose texts differ in length."""
     made = plan(Policy.from_rows(["##", "=#", "=="]))
     assert made.peak_bytes([[10, 20], [1, 2]]) == 33
+
+
+def test_a_long_skip_reads_what_is_kept_as_one_only_where_its_reader_runs():
+    """Block 0 of 4 is read by block 3 too: as long as both are cached, nobody misses the output of block 0."""
+    policy = Policy.from_rows(["####", "====", "===="], carry="output")
+    assert plan(policy, readers={0: 3, 1: 2}).peak_residuals == 1
+    policy = Policy.from_rows(["####", "===#", "===#"], carry="output")
+    made = plan(policy, readers={0: 3, 1: 2})
+    assert made.joined.tolist() == [[False, False, True, False]] * 3
+    assert made.peak_residuals == 2
+    assert plan(policy, readers={0: None}).joined[0].tolist() == [False, False, True, False]

@@ -155,6 +155,15 @@ def test_cells_alone_are_the_identity():
     assert policy != "cf5494f7bb70824e"
 
 
+def test_what_is_carried_is_part_of_the_identity():
+    rows = ["##", "#="]
+    kept, carried = Policy.from_rows(rows), Policy.from_rows(rows, carry="output")
+    assert kept == Policy.from_rows(rows, carry="residual") != carried
+    assert carried.resample(steps=4).carry == "output"
+    with pytest.raises(PolicyError, match="carry is 'input'; expected 'residual' or 'output'"):
+        Policy.from_rows(rows, carry="input")
+
+
 def test_full_takes_a_number_or_names():
     assert Policy.full(2, 3).rows == ("###", "###")
     assert Policy.full(2, ["a", "b"], name="n").sites == ("a", "b")

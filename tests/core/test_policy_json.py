@@ -83,6 +83,8 @@ BAD = {
     "keep of zero": file(keep=[[0, 1], [1, 1]]),
     "keep above one": file(keep=[[1.5, 1], [1, 1]]),
     "keep NaN": raw("keep", "[[NaN, 1], [1, 1]]"),
+    "carry is unknown": file(carry="input"),
+    "carry is null": file(carry=None),
     "notes is a list": file(notes=[]),
     "notes with NaN": raw("notes", '{"a": NaN}'),
     "notes overflow": raw("notes", '{"a": -1e999}'),

@@ -21,15 +21,31 @@ def test_bands_caches_rear_blocks_early_and_front_blocks_late():
 
 
 def test_skip_cache_runs_the_outer_blocks():
-    assert skip_cache(4, 6, 2, b=2).rows == ("######", "##==##", "######", "##==##")
-    assert skip_cache(5, 4, 2, b=1, full_until=3).rows == ("####", "####", "####", "#==#", "####")
-    assert skip_cache(2, 4, 2, b=0, full_until=0).rows == ("####", "====")
+    always = {"full_until": 1000, "reset_at": 0}
+    assert skip_cache(4, 6, 2, b=2, **always).rows == ("######", "##==##", "######", "##==##")
+    assert skip_cache(4, 4, 3, b=1, **always).rows == ("####", "#==#", "#==#", "####")
+    assert skip_cache(2, 4, 2, b=0, **always).rows == ("####", "====")
+    assert skip_cache(4, 4).carry == "output"
+
+
+def test_skip_cache_counts_from_the_first_step_but_caches_between_its_timesteps():
+    """As in the authors' code: the count goes on while steps run in full; after reset_at every step is full."""
+    timesteps = (900, 800, 700, 600, 500, 400, 50, 40, 30)
+    policy = skip_cache(9, 4, 2, b=1, full_until=700, reset_at=50, timesteps=timesteps)
+    assert policy.rows == ("####", "####", "####", "#==#", "####", "#==#", "####", "####", "####")
+    policy = skip_cache(9, 4, 4, b=1, full_until=700, reset_at=50, timesteps=timesteps)
+    assert policy.rows == ("####", "####", "####", "#==#", "####", "#==#", "#==#", "####", "####")
+
+
+def test_skip_cache_without_timesteps_takes_them_evenly():
+    assert skip_cache(4, 4, 2, full_until=700).rows == ("####", "####", "####", "#==#")  # 999, 749, 499, 249
+    assert skip_cache(20, 4, 2) == skip_cache(20, 4, 2, timesteps=tuple(range(999, 0, -50)))
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_takes_a_number_or_names_and_details(name: str):
     names = tuple(f"blocks.{index}" for index in range(6))
-    policy = PRESETS[name](4, names, name="mine", model="m", timesteps=(4, 3, 2, 1))
+    policy = PRESETS[name](4, names, name="mine", model="m", timesteps=(999, 749, 499, 249))
     assert (policy.sites, policy.name, policy.model) == (names, "mine", "m")
     assert policy == PRESETS[name](4, 6)
 
@@ -44,6 +60,8 @@ def test_every_preset_takes_a_number_or_names_and_details(name: str):
         ("skip_cache", {"b": 4}),
         ("skip_cache", {"b": -1}),
         ("skip_cache", {"full_until": -1}),
+        ("skip_cache", {"reset_at": -1}),
+        ("skip_cache", {"full_until": float("nan")}),
         ("skip_cache", {"n": 0}),
     ],
 )
