@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import DiTPipeline, PixArtAlphaPipeline
+from diffusers import DiffusionPipeline, DiTPipeline, PixArtAlphaPipeline
 
 from mddit_ui.metrics.clip import ClipScorer
 from mddit_ui.train import dit
@@ -91,7 +91,7 @@ def edges(pictures: torch.Tensor) -> float:
     return float(down.square().mean() + right.square().mean())
 
 
-def _load(kind: type, folder: Path, dtype: torch.dtype):
+def _load(kind: type[DiffusionPipeline], folder: Path, dtype: torch.dtype):
     pipe = kind.from_pretrained(folder, dtype=dtype)
     pipe.set_progress_bar_config(disable=True)
     return pipe

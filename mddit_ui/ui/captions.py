@@ -68,13 +68,16 @@ def add_thing(spec: ModelSpec, caption: str, choice: Mapping[str, str]) -> str:
 def examples(spec: ModelSpec, count: int = 8) -> list[str]:
     """Captions to start with."""
     if spec.conditioning == "class":
-        return ["207", "88", "980", "360"][:count]
+        names = [label.name for label in spec.classes]
+        return names[:: max(len(names) // count, 1)][:count] or ["207", "88", "980", "360"][:count]
     own = (spec.grammar or {}).get("examples", ())
     return [str(text) for text in own][:count] or list(OPEN_EXAMPLES[:count])
 
 
 def search_prompts(spec: ModelSpec, count: int) -> list[str]:
-    """Captions to judge policies by: the chosen subset of the project where it fits the model."""
+    """Captions to judge policies by: the chosen subset of the project where it fits the model, or its classes."""
+    if spec.conditioning == "class":
+        return examples(spec, count)
     if known_words(spec):
         found = [text for text in _stored("search") if not unknown_words(spec, text)]
         return found[:count]

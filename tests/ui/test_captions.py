@@ -2,7 +2,7 @@
 
 import pytest
 
-from mddit_ui.core.records import ModelSpec
+from mddit_ui.core.records import ClassLabel, ModelSpec
 from mddit_ui.ui import captions
 
 GRAMMAR = {
@@ -60,3 +60,11 @@ def test_examples_fit_the_model() -> None:
 
 def test_search_prompts_hold_known_words_only() -> None:
     assert all(not captions.unknown_words(SCENES, text) for text in captions.search_prompts(SCENES, 50))
+
+
+def test_a_model_of_classes_offers_their_names():
+    labels = tuple(ClassLabel(name=f"thing {number}") for number in range(48))
+    spec = ModelSpec(id="m", source="m", conditioning="class", classes=labels)
+    found = captions.examples(spec, 4)
+    assert found == captions.search_prompts(spec, 4) == ["thing 0", "thing 12", "thing 24", "thing 36"]
+    assert captions.examples(ModelSpec(id="m", source="m", conditioning="class"), 2) == ["207", "88"]
