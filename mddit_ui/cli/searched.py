@@ -1,4 +1,7 @@
-"""What a search found, by name: ``search:ID`` is its best policy, ``search:ID:NUMBER`` any that it tried."""
+"""What a search found, by name: ``search:ID`` is its best policy, ``search:ID@BUDGET`` the best within a budget,
+``search:ID:NUMBER`` any that it tried."""
+
+import re
 
 from mddit_ui.core.errors import SearchError
 from mddit_ui.core.policy import Policy
@@ -19,21 +22,32 @@ def find_search(start: str) -> SearchRow:
 
 def searched_policy(name: str) -> Policy:
     """The policy of a name. Raises SearchError: no such search, or it has no such evaluation."""
-    start, _, number = name.removeprefix(PREFIX).partition(":")
+    start, mark, which = re.fullmatch(r"([^@:]*)([@:]?)(.*)", name.removeprefix(PREFIX), re.S).groups()  # type: ignore[union-attr]
     row = find_search(start)
-    if not number:
-        if row.best is None:
-            raise SearchError(f"Search {row.id[:12]} has tried no policy yet; wait for the first.")
-        return policy_of(row, row.best)
+    found = row.best if not mark else _number(row, which) if mark == ":" else _within(row, which)
+    if found is None and not mark:
+        raise SearchError(f"Search {row.id[:12]} has tried no policy yet; wait for the first.")
+    if found is None:
+        raise SearchError(
+            f"Search {row.id[:12]} has no policy {mark}{which[:40]!r}; see: mddit policies --from-search {row.id[:12]}"
+        )
+    return policy_of(row, found)
+
+
+def _number(row: SearchRow, which: str) -> EvaluationRow | None:
     from mddit_ui.service import searches
 
-    if number.isdecimal() and len(number) < 10:
-        for each in searches.evaluations(row.id, int(number) - 1)[:1]:
-            if each.number == int(number):
-                return policy_of(row, each)
-    raise SearchError(
-        f"Search {row.id[:12]} has no evaluation {number[:40]!r}; see: mddit policies --from-search {row.id[:12]}"
-    )
+    number = int(which) if which.isdecimal() and which.isascii() and len(which) < 10 else 0
+    return next((each for each in searches.evaluations(row.id, number - 1)[:1] if each.number == number), None)
+
+
+def _within(row: SearchRow, which: str) -> EvaluationRow | None:
+    from mddit_ui.service import searches
+
+    try:
+        return searches.policy_for(row.id, float(which))
+    except ValueError:
+        return None
 
 
 def policy_of(row: SearchRow, evaluation: EvaluationRow) -> Policy:

@@ -6,7 +6,7 @@ from mddit_ui.cli.options import add_json
 from mddit_ui.cli.output import emit, say, table
 from mddit_ui.cli.searched import find_search
 from mddit_ui.cli.verb import Verb
-from mddit_ui.cli.watch import follow, report, summary, tried
+from mddit_ui.cli.watch import budget_of, follow, report, summary, tried
 
 
 def _add_list(parser: ArgumentParser) -> None:
@@ -24,12 +24,12 @@ def _list(args: Namespace) -> None:
     if args.json:
         emit([summary(row) for row in rows])
         return
-    head = ("id", "state", "model", "budget", "tried", "best CLIP", "at budget")
+    head = ("id", "state", "model", "budget", "tried", "best CLIP", "its budget")
     cells = []
     for row in rows:
         clip = row.best.score.clip_score if row.best else None
         best = (None if clip is None else f"{clip:.2f}", row.best and f"{row.best.budget:.3f}")
-        cells.append((row.id[:12], row.state, row.config.model, row.config.budget, tried(row), *best))
+        cells.append((row.id[:12], row.state, row.config.model, budget_of(row), tried(row), *best))
     say(*table(head, cells))
 
 

@@ -38,7 +38,7 @@ def report(row: SearchRow, args: Namespace) -> None:
     if args.json:
         emit(summary(row))
         return
-    say(f"{row.id}: {row.state}, {tried(row)} policies at budget {row.config.budget} of {plain(row.config.model)}")
+    say(f"{row.id}: {row.state}, {tried(row)} policies at budget {budget_of(row)} of {plain(row.config.model)}")
     if row.error:
         say(plain(row.error))
     if row.reference:
@@ -59,7 +59,9 @@ def summary(row: SearchRow) -> dict[str, Any]:
         "id": row.id,
         "state": row.state,
         "model": row.config.model,
+        "method": row.config.method,
         "budget": row.config.budget,
+        "least_budget": row.config.least_budget,
         "done": row.done,
         "evaluations": row.config.evaluations,
         "evaluations_per_minute": row.evaluations_per_minute,
@@ -72,6 +74,12 @@ def summary(row: SearchRow) -> dict[str, Any]:
 
 def tried(row: SearchRow) -> str:
     return f"{row.done}/{row.config.evaluations}"
+
+
+def budget_of(row: SearchRow) -> str:
+    """As ``--budget`` takes it."""
+    least = row.config.least_budget
+    return f"{row.config.budget:g}" if least is None else f"{least:g}:{row.config.budget:g}"
 
 
 def words(row: SearchRow) -> str:
