@@ -23,12 +23,14 @@ class Adapter:
     Args:
         encoded: what ``encode_prompt`` returns, as arguments of the call; () where prompts go in as text.
         fixed: arguments that are always passed.
+        guidance: the argument for guidance, if it needs an empty prompt beside it; else it is ``guidance_scale``.
         latent: ``output_type="latent"`` gives latents that the VAE takes as they are; else the pipeline decodes, and
             the latents are seen where the VAE gets them.
     """
 
     encoded: tuple[str, ...] = ()
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    guidance: str = ""
     latent: bool = False
 
 
@@ -38,6 +40,8 @@ ADAPTERS: dict[str, Adapter] = {
     "PixArtAlphaPipeline": Adapter(_MASKED, _EXACT_SIZE, latent=True),
     "PixArtSigmaPipeline": Adapter(_MASKED, _EXACT_SIZE, latent=True),
     "SanaPipeline": Adapter(_MASKED, _EXACT_SIZE, latent=True),
+    "HunyuanDiTPipeline": Adapter(fixed={"use_resolution_binning": False}),
+    "QwenImagePipeline": Adapter(guidance="true_cfg_scale"),
 }
 
 _SCHEDULERS = {
@@ -71,7 +75,11 @@ def make_scheduler(original: Any, name: str) -> Any:
     table = _FLOW_SCHEDULERS if is_flow else _SCHEDULERS
     if name not in table:
         raise ConfigError(f"The sampler {name!r} does not fit a flow-matching model; choose {', '.join(table)}.")
-    more = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"} if is_flow and name == "dpm++" else {}
+    more = {}
+    if is_flow:
+        shift = original.config.get("shift") or original.config.get("flow_shift") or 1.0
+        diffusion = {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": shift}
+        more = diffusion if name == "dpm++" else {"shift": shift}
     return getattr(diffusers, table[name]).from_config(original.config, **more)
 
 
@@ -108,7 +116,7 @@ def call_arguments(loaded: LoadedModel, config: GenerationConfig) -> dict[str, A
         raise ConfigError(f"{loaded.spec.id} takes prompts; the request gives classes.")
     arguments = {
         "num_inference_steps": config.steps,
-        "guidance_scale": config.guidance_scale,
+        "guidance_scale": None if special.guidance else config.guidance_scale,
         "height": config.height,
         "width": config.width,
         "generator": [torch.Generator().manual_seed(seed) for seed in config.image_seeds],
@@ -121,6 +129,9 @@ def call_arguments(loaded: LoadedModel, config: GenerationConfig) -> dict[str, A
         return {**arguments, "class_labels": _classes(loaded, config)}
     if special.encoded:
         return {**arguments, "prompt": None, "negative_prompt": None, **_embeddings(loaded, config, special)}
+    if special.guidance:
+        empty = [" "] * config.images if config.guidance_scale > 1 else None
+        arguments |= {special.guidance: config.guidance_scale, "negative_prompt": empty}
     return {**arguments, "prompt": list(config.prompts)}
 
 

@@ -11,9 +11,9 @@ from torch.utils._pytree import tree_map
 from torch.utils.flop_counter import FlopCounterMode
 
 from mddit_ui.core.cost import MacTable
-from mddit_ui.core.errors import ModelError
+from mddit_ui.core.errors import ConfigError, ModelError
 from mddit_ui.core.records import GenerationConfig
-from mddit_ui.engine.adapters import call_arguments
+from mddit_ui.engine.adapters import adapter, call_arguments
 from mddit_ui.engine.macs import Count, Counter, meta_twin
 from mddit_ui.engine.sampling import sample, with_scheduler
 from mddit_ui.models.loading import LoadedModel
@@ -103,14 +103,28 @@ def _measure(loaded: LoadedModel, config: GenerationConfig) -> Measurement:
 
 
 def _timesteps(loaded: LoadedModel, config: GenerationConfig) -> tuple[float, ...]:
-    """The timesteps of a run, one for each model evaluation."""
-    with with_scheduler(loaded, config):
-        scheduler = loaded.pipe.scheduler
-        if not scheduler.config.get("use_dynamic_shifting"):
-            scheduler.set_timesteps(config.steps)
-            return tuple(float(t) for t in scheduler.timesteps)
-    # They depend on the size of the image, in a way that the pipeline alone knows.
-    return _dry_run(loaded, config, _shaped(loaded))[0]
+    """The timesteps of a run, one for each model evaluation.
+
+    Raises:
+        ConfigError: the pipeline can't work with that sampler.
+    """
+    if adapter(loaded.pipe).latent:
+        with with_scheduler(loaded, config):
+            loaded.pipe.scheduler.set_timesteps(config.steps)
+            return tuple(float(t) for t in loaded.pipe.scheduler.timesteps)
+    # Many pipelines set the noise levels themselves, by the size of the image or by a rule of their own.
+    key = ("timesteps", config.scheduler, config.steps, config.height, config.width)
+    if key not in loaded.memo:
+        try:
+            loaded.memo[key] = _dry_run(loaded, config, _shaped(loaded))[0]
+        except (ValueError, TypeError) as error:
+            if config.scheduler == "default":
+                raise
+            raise ConfigError(
+                f"The sampler {config.scheduler!r} does not fit {type(loaded.pipe).__name__}; choose another one. "
+                f"({str(error).strip().splitlines()[0][:200]})"
+            ) from error
+    return loaded.memo[key]
 
 
 def _shaped(loaded: LoadedModel) -> Callable[..., Any]:

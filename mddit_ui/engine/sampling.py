@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,10 @@ DECODE_BATCH = 8  # images in the VAE at one time
 def decode(loaded: LoadedModel, latents: torch.Tensor) -> np.ndarray:
     """(n, h, w, 3) uint8 pictures of latents."""
     vae = loaded.pipe.vae
-    shift = vae.config.get("shift_factor") or 0.0
-    latents = (latents / vae.config.scaling_factor + shift).to(vae.dtype)
+    latents = _scale(vae).undo(latents).to(vae.dtype)
     parts = [vae.decode(part, return_dict=False)[0] for part in latents.split(DECODE_BATCH)]
-    return to_images(torch.cat(parts) / 2 + 0.5)
+    pictures = torch.cat(parts) / 2 + 0.5
+    return to_images(pictures[:, :, 0] if pictures.ndim == 5 else pictures)
 
 
 def sample(loaded: LoadedModel, arguments: dict[str, Any]) -> tuple[torch.Tensor, np.ndarray | None]:
@@ -30,11 +31,11 @@ def sample(loaded: LoadedModel, arguments: dict[str, Any]) -> tuple[torch.Tensor
     if adapter(loaded.pipe).latent:
         return loaded.pipe(**arguments).images, None
     vae = loaded.pipe.vae
-    shift = vae.config.get("shift_factor") or 0.0
+    scale = _scale(vae)
     given: list[torch.Tensor] = []
 
     def decode_and_keep(latents: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        given.append((latents - shift) * vae.config.scaling_factor)
+        given.append(scale.do(latents))
         return type(vae).decode(vae, latents, *args, **kwargs)
 
     vae.decode = decode_and_keep
@@ -43,6 +44,33 @@ def sample(loaded: LoadedModel, arguments: dict[str, Any]) -> tuple[torch.Tensor
     finally:
         del vae.decode
     return torch.cat(given), to_images(torch.as_tensor(pictures))
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Between what a VAE takes, (n, c, h, w) or (n, c, 1, h, w), and what its transformer sees, (n, c, h, w)."""
+
+    shift: Any
+    factor: Any
+    frames: bool = False
+
+    def do(self, latents: torch.Tensor) -> torch.Tensor:
+        seen = (latents - self.shift) * self.factor
+        return seen[:, :, 0] if self.frames else seen
+
+    def undo(self, latents: torch.Tensor) -> torch.Tensor:
+        return (latents[:, :, None] if self.frames else latents) / self.factor + self.shift
+
+
+def _scale(vae: Any) -> _Scale:
+    """One number for all channels, or (Qwen-Image, whose VAE is one of films) a mean and a deviation of each."""
+    if vae.config.get("scaling_factor") is not None:
+        return _Scale(vae.config.get("shift_factor") or 0.0, vae.config.scaling_factor)
+    mean, deviation = (
+        torch.tensor(vae.config[name], device=vae.device).reshape(1, -1, 1, 1, 1)
+        for name in ("latents_mean", "latents_std")
+    )
+    return _Scale(mean, 1 / deviation, frames=True)
 
 
 @contextmanager
