@@ -1,5 +1,6 @@
 """The page: `build_app` puts the parts together, `launch` serves them with safe settings."""
 
+import importlib.util
 import os
 from pathlib import Path
 from typing import Any
@@ -7,14 +8,17 @@ from typing import Any
 import gradio as gr
 
 from mddit_ui.core.errors import MdditError
+from mddit_ui.core.paths import data_dir
 from mddit_ui.core.policy import Policy
 from mddit_ui.service import catalog
-from mddit_ui.ui import captions, desk, limits, page, studio, theme, visit
+from mddit_ui.ui import api, captions, desk, download, limits, page, studio, theme, tour, visit
 from mddit_ui.ui.errors import shown
 from mddit_ui.ui.locks import locks_of
-from mddit_ui.ui.parts import is_public, known_model, session_of, view_of
+from mddit_ui.ui.parts import known_model, session_of, view_of
+from mddit_ui.ui.quotas import is_public, quotas
 from mddit_ui.ui.state import Session, pack
 from mddit_ui.ui.tabs import compare, library, search, understand
+from mddit_ui.ui.zero import on_gpu
 
 TITLE = "mddit: depth schedules for diffusion transformers"
 PORT = 7860
@@ -51,6 +55,13 @@ def build_app() -> gr.Blocks:
             with gr.Row(elem_classes="m-buttons", elem_id="m-actions"):
                 link = gr.Button("Copy link", size="md", elem_id="copy-link")
                 mode = gr.Button("Light / dark", size="md", elem_id="mode")
+                guide = gr.Button("Tour", size="md", elem_id="tour-again")
+        with gr.Row(visible=False, elem_classes="m-panel m-ask", elem_id="ask-model") as ask:
+            question = gr.Markdown("", elem_classes="m-question")
+            with gr.Row(elem_classes="m-buttons m-right"):
+                yes = gr.Button("Download and open", variant="primary", size="md", elem_id="ask-yes")
+                no = gr.Button("Not now", size="md", elem_id="ask-no")
+        opened, shown_model = gr.State(""), gr.State("")
         parts = desk.build(model)
         inputs = parts.inputs
         with gr.Tabs(elem_id="m-tabs"):
@@ -77,9 +88,15 @@ def build_app() -> gr.Blocks:
             session = page.session_from(request.query_params.get("s"), stored)
             number = request.query_params.get("job") or stored_job
             found = number if search.exists(number) else ""
-            return [*page.page_of(session), *search.show(number), found]
+            ready = page.first_visit() if session is None else None
+            measured = ready.calibration if ready else None
+            maps = understand.NOT_MEASURED if measured is None else understand.map_chart(measured, "")
+            extra = [ready.pair if ready else None, measured, maps]
+            values = page.page_of(session)
+            return [*values, *search.show(number), found, *extra, values[0]]
 
-        demo.load(restore, [saved, job], [*everything, *searching.outputs, job], **spoken).then(
+        first_outputs = [parts.pair, calibration, understanding.similarity, shown_model]
+        demo.load(restore, [saved, job], [*everything, *searching.outputs, job, *first_outputs], **spoken).then(
             compare.shown_runs, past, runs, **quiet
         ).then(None, None, None, js=DROP_LINK)
 
@@ -103,16 +120,33 @@ def build_app() -> gr.Blocks:
             view = view_of(spec.id, policy, spec.steps, "default")
             values = [spec.id, view, captions.default_caption(spec), 0, spec.steps, spec.guidance_scale, "default", 1]
             more = [view.policy.name, *desk.model_updates(spec), search.default_prompts(spec.id)]
-            return [*values, *more, None, None, understand.NOT_MEASURED]
+            return [*values, *more, None, None, understand.NOT_MEASURED, spec.id]
 
-        model.input(
-            change_model,
-            [model, inputs.grid],
-            [*everything, kept, calibration, understanding.similarity],
-            concurrency_limit=None,
-            show_progress="minimal",
-            api_visibility="private",
-        )
+        changed = [*everything, kept, calibration, understanding.similarity, shown_model]
+
+        @shown
+        def choose(chosen: Any, before: str, policy: Policy | None) -> list[Any]:
+            """A model that is here opens at once; of another, what it needs is said first."""
+            spec = known_model(chosen)
+            if download.is_here(spec):
+                return [*change_model(spec.id, policy), gr.Row(visible=False), gr.skip(), spec.id]
+            told = download.text(spec, download.needs(spec))
+            return [before or gr.skip(), *[gr.skip()] * (len(changed) - 1), gr.Row(visible=True), told, spec.id]
+
+        @shown
+        def open_it(asked: str, policy: Policy | None) -> list[Any]:
+            return [*change_model(asked, policy), gr.Row(visible=False)]
+
+        slow: dict[str, Any] = {
+            "concurrency_limit": None,
+            "show_progress": "minimal",
+            "api_visibility": "private",
+        }
+        model.input(choose, [model, shown_model, inputs.grid], [*changed, ask, question, opened], **slow)
+        yes.click(open_it, [opened, inputs.grid], [*changed, ask], **slow)
+        no.click(lambda: gr.Row(visible=False), None, ask, **quiet)
+
+        shown_model.change(shown(library.cards), [shown_model, inputs.steps, inputs.scheduler], shelf.listing, **spoken)
 
         def remember(name: Any, locked: Any, *values: Any) -> list[Any]:
             """After every change: the session for the browser, where the MACs go, the lines of Python."""
@@ -126,7 +160,7 @@ def build_app() -> gr.Blocks:
                 return [gr.skip(), gr.skip(), gr.skip()]  # half-typed values are not worth a toast
 
         changes = [
-            inputs.grid.change,
+            inputs.grid.release,
             inputs.grid.locks.change,
             inputs.prompt.change,
             inputs.seed.change,
@@ -155,6 +189,11 @@ def build_app() -> gr.Blocks:
             None, link_text, None, js=COPY_LINK
         )
         mode.click(None, None, None, js=TOGGLE)
+        guide.click(None, None, None, js=tour.START)
+        tour.build()
+        api.add_endpoints()
+        for work in api.ON_GPU:
+            on_gpu(work)
     demo.queue(api_open=False, max_size=20, default_concurrency_limit=4, status_update_rate=5)
     return demo
 
@@ -162,6 +201,8 @@ def build_app() -> gr.Blocks:
 def launch(**more: Any) -> None:
     """Serve the page on http://127.0.0.1:7860 until it is stopped; ``more`` goes to Gradio's ``launch``."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    os.environ.setdefault("GRADIO_TEMP_DIR", str(data_dir() / "gradio"))
+    quotas()  # a wrong variable is said now, not to the first visitor
     port = int(os.environ.get("GRADIO_SERVER_PORT", more.pop("server_port", None) or PORT))
     name = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
     demo = build_app()
@@ -176,6 +217,7 @@ def launch(**more: Any) -> None:
         run_history=False,
         ssr_mode=False,
         footer_links=[],
+        mcp_server=importlib.util.find_spec("mcp") is not None,
         enable_monitoring=False,
         max_file_size=limits.MAX_UPLOAD,
         state_session_capacity=500,

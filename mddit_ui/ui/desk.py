@@ -16,7 +16,8 @@ from mddit_ui.ui.grid import PolicyGrid
 from mddit_ui.ui.locks import READ_LOCKS, keep_locked, locks_of
 from mddit_ui.ui.painting import confirm
 from mddit_ui.ui.pair import FULL, ImagePair
-from mddit_ui.ui.parts import Inputs, heading, is_public, known_model, shape_of, view_of
+from mddit_ui.ui.parts import Inputs, heading, known_model, shape_of, view_of
+from mddit_ui.ui.quotas import is_public
 
 PRESET_NAMES = {
     "Full depth": "full",

@@ -10,7 +10,7 @@ from mddit_ui.core.errors import MdditError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import ModelSpec
 from mddit_ui.service import catalog
-from mddit_ui.ui import captions, desk
+from mddit_ui.ui import captions, desk, first
 from mddit_ui.ui.errors import escaped
 from mddit_ui.ui.locks import locks_of
 from mddit_ui.ui.parts import asked, known_model, shape_of, view_of
@@ -18,6 +18,7 @@ from mddit_ui.ui.state import Session, unpack
 from mddit_ui.ui.tabs import search
 
 FIRST_MODEL = "scenes-pixart"
+FIRST_SEED = 0
 
 
 def session_from(link: Any, stored: Any) -> Session | None:
@@ -52,12 +53,30 @@ def first_model() -> ModelSpec:
     return models.get(os.environ.get("MDDIT_MODEL", FIRST_MODEL)) or next(iter(models.values()))
 
 
+def first_visit() -> first.FirstScreen | None:
+    """The precomputed screen, if there is one for the first model."""
+    return first.first_screen(first_model())
+
+
 def _page(spec: ModelSpec, policy: Policy | None, session: Session | None) -> list[Any]:
-    if session is None:
+    if session is None and (ready := first.first_screen(spec)) is not None:
+        view, config = ready.view, ready.session.config
+        how = [config.steps, config.guidance_scale, config.scheduler, 1]
+        values = [spec.id, view, asked(config)[0], config.image_seeds[0], *how]
+    elif session is None:
         sites = shape_of(spec.id, spec.steps, "default")
         policy = desk.preset_policy("Skip-Cache", 3, len(sites.timesteps), len(sites.sites))
         view = view_of(spec.id, policy, spec.steps, "default")
-        values = [spec.id, view, captions.default_caption(spec), 0, spec.steps, spec.guidance_scale, "default", 1]
+        values = [
+            spec.id,
+            view,
+            captions.default_caption(spec),
+            FIRST_SEED,
+            spec.steps,
+            spec.guidance_scale,
+            "default",
+            1,
+        ]
     else:
         config = session.config
         view = view_of(spec.id, policy, config.steps, config.scheduler)

@@ -1,7 +1,6 @@
 """What several parts of the page share: the inputs that make a session, and a policy fitted to a model."""
 
 import html
-import os
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.service import catalog
 from mddit_ui.ui.errors import escaped
 from mddit_ui.ui.grid import GridView
+from mddit_ui.ui.quotas import is_public, quotas
 from mddit_ui.ui.state import Session
 
 MOST_PICTURES = 4  # pairs that are shown at one time
@@ -33,11 +33,6 @@ class Inputs(NamedTuple):
     guidance: gr.Number
     scheduler: gr.Dropdown
     count: gr.Radio
-
-
-def is_public() -> bool:
-    """Whether strangers use this page: then nothing is written to the library and no free hub id is loaded."""
-    return bool(os.environ.get("SPACE_ID"))
 
 
 def session_of(
@@ -61,7 +56,8 @@ def session_of(
     if len(lines) == 1:
         seeds = range(first, first + min(max(_whole(count, "Pictures"), 1), MOST_PICTURES))
         lines = lines * len(seeds)
-    return Session(spec.id, policy, request_of(spec, lines, seeds, steps, guidance, scheduler))
+    config = request_of(spec, lines, seeds, steps, guidance, scheduler)
+    return Session(spec.id, policy, quotas().check_request(config))
 
 
 def asked(config: GenerationConfig) -> tuple[str, int]:
@@ -78,9 +74,7 @@ def request_of(
     """A checked request for this model; a class-conditional one takes the prompts as class numbers."""
     subject: dict[str, Any] = {"prompts": tuple(text.strip() for text in prompts)}
     if spec.conditioning == "class":
-        if not all(text.strip().isdecimal() for text in prompts):
-            raise ConfigError("This model draws classes, not captions: give the number of a class, such as 207.")
-        subject = {"classes": tuple(int(text) for text in prompts)}
+        subject = {"classes": tuple(spec.class_of(text) for text in prompts)}
     elif not all(text.strip() for text in prompts):
         raise ConfigError("Write a caption first.")
     return GenerationConfig(

@@ -8,6 +8,7 @@ from typing import Any
 from mddit_ui.charts import convergence, depth, tradeoff
 from mddit_ui.core.errors import MdditError, SearchError
 from mddit_ui.core.policy import Policy
+from mddit_ui.core.records import SearchConfig
 from mddit_ui.service import searches as service
 from mddit_ui.store import searches as store
 from mddit_ui.store.db import open_db
@@ -15,7 +16,8 @@ from mddit_ui.store.searches import EvaluationRow, SearchRow
 from mddit_ui.ui.chart import ChartView
 from mddit_ui.ui.errors import escaped
 from mddit_ui.ui.grid import GridView, as_content, short_labels
-from mddit_ui.ui.parts import facts, is_public, view_of
+from mddit_ui.ui.parts import facts, view_of
+from mddit_ui.ui.quotas import is_public
 from mddit_ui.ui.running import duration
 from mddit_ui.ui.table import Cell, Row, TableView, number
 
@@ -23,8 +25,8 @@ STATES = {"queued": "Starting", "running": "Running", "paused": "Paused", "stopp
           "failed": "Failed"}  # fmt: skip
 LATER = "Appears with the first evaluations."
 BEGINNING = "The first policies are being evaluated."
-HEAD = ("Started", "Model", "Budget", "Evaluations", "State", "Best", "Full depth", "Gain", "Seed")
-WORDS = ("Started", "Model", "State")
+HEAD = ("Started", "Model", "Optimiser", "Budget", "Evaluations", "State", "Best", "Full depth", "Gain", "Seed")
+WORDS = ("Started", "Model", "Optimiser", "State")
 MOST_LOGGED = 60
 AROUND = 8  # evaluations' worth of work around a search: full depth, known schedules, finalists on fresh seeds
 
@@ -231,6 +233,11 @@ def _when(seconds: float) -> str:
     return time.strftime("%d %b %H:%M", time.localtime(seconds))
 
 
+def _budget(config: SearchConfig) -> str:
+    low = "" if config.least_budget is None else f"{100 * config.least_budget:.0f} to "
+    return f"{low}{100 * config.budget:.0f} %"
+
+
 def _history_row(row: SearchRow, current: bool) -> Row:
     best = row.best.score.clip_score if row.best else None
     full = row.reference.clip_score if row.reference else None
@@ -238,7 +245,8 @@ def _history_row(row: SearchRow, current: bool) -> Row:
     cells = (
         Cell(_when(row.created), row.created),
         Cell(row.config.model, row.config.model),
-        number(100 * row.config.budget, "{:.0f} %"),
+        Cell(row.config.method, row.config.method),
+        Cell(_budget(row.config), row.config.budget),
         Cell(f"{row.done} of {row.config.evaluations}", row.done),
         Cell(STATES[row.state], row.state),
         number(best, "{:.2f}"),

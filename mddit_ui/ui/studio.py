@@ -23,6 +23,7 @@ from mddit_ui.ui.pair import FULL, ImagePair, PairView
 from mddit_ui.ui.parts import Inputs, busy, cancel, fitted, idle, session_of, shape_of
 from mddit_ui.ui.running import Progress, Report, watch
 from mddit_ui.ui.state import Session
+from mddit_ui.ui.zero import has_zero_gpu, on_gpu
 
 
 class Side(NamedTuple):
@@ -76,16 +77,20 @@ def generate_both(session: Session, rival: Policy | None, kept: Side | None, rep
     """The rival (unless kept from before) and the policy, each scored; called in a thread."""
     model, config = session.model, session.config
 
-    def told(what: str) -> Any:
-        return lambda event: report(what, event.step + 1, event.steps, event)
+    def run(policy: Policy | None, what: str) -> RunResult:
+        if has_zero_gpu():  # another process, which can't tell how far it is
+            report(what, 0, 0)
+            return on_gpu(service.generate)(model, policy, config)
+        told = lambda event: report(what, event.step + 1, event.steps, event)  # noqa: E731
+        return service.generate(model, policy, config, on_step=told, previews=True)
 
     if kept is not None and kept.answers(session, rival):
         left = kept
     else:
         report("Loading the model", 0, 0)
-        full = service.generate(model, rival, config, on_step=told(name_of(rival)), previews=True)
+        full = run(rival, name_of(rival))
         left = Side(model, config, rival, full, service.score(model, full, config), uuid.uuid4().hex)
-    result = service.generate(model, session.policy, config, on_step=told("This policy"), previews=True)
+    result = run(session.policy, "This policy")
     report("Scoring", 0, 0)
     score = service.score(model, result, config, reference=left.result)
     return Outcome(left, Side(model, config, session.policy, result, score, uuid.uuid4().hex))

@@ -34,9 +34,12 @@ class App:
     browser: Browser
     said: list[str] = field(default_factory=list)
 
-    def page(self, query: str = "", width: int = 1440) -> Page:
-        """A fresh visitor's page, when the grid is there."""
-        page = self.browser.new_context(viewport={"width": width, "height": 1000}, locale="en-GB").new_page()
+    def page(self, query: str = "", width: int = 1440, tour: bool = False) -> Page:
+        """A fresh visitor's page, when the grid is there; the tour is done already."""
+        context = self.browser.new_context(viewport={"width": width, "height": 1000}, locale="en-GB")
+        if not tour:
+            context.add_init_script("localStorage.setItem('mddit-tour', 'done')")
+        page = context.new_page()
         self.listen(page)
         page.goto(self.url + query)
         ready(page)

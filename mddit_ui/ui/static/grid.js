@@ -4,8 +4,9 @@ const base = root.querySelector(".pg-base"), over = root.querySelector(".pg-over
 const fact = (name) => root.querySelector('[data-fact="' + name + '"]');
 const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
 const state = {table: null, paint: COMPUTE, shape: "brush", view: "actions", undo: [], redo: [], before: null, drag: null, cursor: null, anchor: null,
-  box: null, clip: null, hover: null, keyboard: false, flashes: [], layout: null, tokens: readTokens(root), dirty: false, edits: 0, tally: null, ages: null};
+  box: null, clip: null, hover: null, keyboard: false, flashes: [], layout: null, tokens: readTokens(root), dirty: false, edits: 0, pushed: 0, resting: null, tally: null, ages: null};
 const KEEPS = 200; // steps of undo
+const REST = 300; // ms without a change, after which the rest of the page follows
 
 // What the server said about the policy on show: costs, names, measurements. Edits send back the policy alone.
 let told = {};
@@ -140,13 +141,22 @@ function travel(from, to) {
   say((from === state.undo ? "undone, " : "redone, ") + changed.length + (changed.length === 1 ? " cell" : " cells"));
 }
 
-// Paint first: Python hears of it after the next frame.
+// Paint first: Python hears of it after the next frame, and the rest of the page when the grid has rested ("release").
 function tell() {
-  const {name, model, sites, timesteps} = content(), edits = state.edits += 1;
-  props.value = {name, model, sites, timesteps, rows: rowsFromTable(state.table), locked: lockedRows(state.table), edits};
+  state.edits += 1;
   root.dataset.checked = "false";
-  requestAnimationFrame(() => setTimeout(() => { trigger("input"); if (edits === state.edits) check(edits); }));
+  requestAnimationFrame(() => setTimeout(push));
 }
+function push() {
+  const {name, model, sites, timesteps} = content(), {table, edits} = state, rows = rowsFromTable(table);
+  if (edits === state.pushed) return;
+  state.pushed = edits;
+  check(edits, rows);
+  props.value = {name, model, sites, timesteps, rows, locked: lockedRows(table), edits};
+  trigger("input");
+  rest();
+}
+function rest() { clearTimeout(state.resting); state.resting = setTimeout(() => { if (root.isConnected) trigger("release"); }, REST); }
 let check = () => {}; // asks the server, in a grid that has one to ask
 
 function refresh() {
@@ -166,8 +176,9 @@ function adopt() {
   else if (changed.length && editable()) remember(now);
   Object.assign(state, {table: next, hover: null, drag: null, before: null});
   if (NEEDS[state.view] && !told[NEEDS[state.view]]) state.view = "actions";
-  flash(changed, false);
+  if (changed.length < next.cells.length / 2) flash(changed, false); // when nearly all is new, nothing stands out
   root.dataset.checked = "true";
+  rest();
   const locked = lockedRows(next);
   if (locked && String(locked) !== String(value.locked)) setTimeout(() => { props.value = {...content(), locked}; });
   refresh();

@@ -1,9 +1,9 @@
 // The server repairs what was painted and counts it with core's arithmetic; its word replaces the browser's.
-check = async (edits) => {
+check = async (edits, rows) => {
   try {
-    const answer = await server.confirm({model: content().model || "", measured: told.measured || "", rows: content().rows});
+    const answer = await server.confirm({model: content().model || "", measured: told.measured || "", rows});
     if (edits !== state.edits || !answer || !state.table) return;
-    if (String(answer.rows) !== String(content().rows)) { props.value = {...content(), rows: answer.rows}; adopt(); trigger("input"); }
+    if (String(answer.rows) !== String(rows)) { props.value = {...content(), rows: answer.rows}; adopt(); trigger("input"); }
     fact("share").textContent = shareText(answer.share);
     fact("macs").textContent = withUnit(answer.macs, "MACs") + " of " + withUnit(answer.full, "MACs") + " per image";
     fact("memory").textContent = answer.peak_bytes ? withUnit(answer.peak_bytes, "B") : "none";

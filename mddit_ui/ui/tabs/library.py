@@ -17,7 +17,8 @@ from mddit_ui.ui import visit
 from mddit_ui.ui.cards import Card, CardList, CardsView
 from mddit_ui.ui.desk import Desk
 from mddit_ui.ui.errors import shown
-from mddit_ui.ui.parts import heading, is_public, shape_of, view_of
+from mddit_ui.ui.parts import heading, shape_of, view_of
+from mddit_ui.ui.quotas import is_public
 from mddit_ui.ui.tabs.compare import SAVE_FILE
 
 MAX_TAGS = 8
@@ -119,7 +120,6 @@ def build(desk: Desk, past: gr.BrowserState) -> Tab:
     export.click(file, [inputs.grid, name, kind], [text, file_name], **quiet).success(
         None, [text, file_name], None, js=SAVE_FILE
     )
-    inputs.model.change(shown(cards), shape, listing, **quiet)
     return Tab(listing, snippet)
 
 

@@ -1,28 +1,31 @@
 """Search: a background process looks for the best policy of a budget; this tab starts it and looks at its row."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import gradio as gr
 
-from mddit_ui.core.errors import ConfigError, MdditError, SearchError
+from mddit_ui.core.errors import MdditError, SearchError
 from mddit_ui.core.policy import Policy
-from mddit_ui.core.records import SearchConfig
+from mddit_ui.core.records import MethodName, SearchConfig
 from mddit_ui.service import searches as service
 from mddit_ui.store import searches as store
 from mddit_ui.store.db import open_db
 from mddit_ui.store.searches import EvaluationRow, SearchRow
 from mddit_ui.ui import captions, searching
+from mddit_ui.ui.api import running
 from mddit_ui.ui.chart import PlotlyChart
 from mddit_ui.ui.errors import shown
 from mddit_ui.ui.grid import GridView, PolicyGrid
 from mddit_ui.ui.locks import locks_of
-from mddit_ui.ui.parts import Inputs, heading, is_public, known_model, view_of
+from mddit_ui.ui.parts import Inputs, heading, known_model, view_of
+from mddit_ui.ui.quotas import is_public, quotas
 from mddit_ui.ui.searching import BEGINNING, LATER, exists, poll, view
 from mddit_ui.ui.table import DataTable
 
 __all__ = ["Tab", "build", "default_prompts", "exists", "show"]
 
 PROMPTS = 12
+NO_LOG = '<p class="m-empty">What a search does is written here.</p>'
 NOTHING = "No search yet. Set a budget and press Start; the best policy so far appears here."
 ENDED = ("stopped", "done", "failed")
 SHOW_JOB = """(job) => { const url = new URL(window.location.href);
@@ -59,6 +62,23 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
                         elem_id="search-evaluations",
                     )
                     search_seed = gr.Number(1, label="Search seed", precision=0, minimum=1, min_width=110)
+                with gr.Row(elem_classes="m-tight"):
+                    least = gr.Number(
+                        0,
+                        label="Range from, % (0: none)",
+                        precision=0,
+                        minimum=0,
+                        maximum=94,
+                        min_width=110,
+                        elem_id="search-least",
+                    )
+                    method = gr.Dropdown(
+                        list(get_args(MethodName)),
+                        value="cma-es",
+                        label="Optimiser",
+                        min_width=110,
+                        elem_id="search-method",
+                    )
                 prompts = gr.Textbox(label="Captions, one a line", lines=5, max_lines=8, elem_id="search-prompts")
                 locked = gr.Checkbox(True, label="Locked cells of the grid stay as they are", elem_id="search-locked")
                 estimate = gr.Markdown("", elem_classes="m-note", elem_id="search-estimate")
@@ -66,7 +86,7 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
                     start = gr.Button("Start search", variant="primary", size="md", elem_id="search-start")
             with gr.Column(elem_classes="m-panel"):
                 heading("Log")
-                log = gr.HTML("", elem_id="search-log")
+                log = gr.HTML(NO_LOG, elem_id="search-log")
         with gr.Column(scale=6, elem_classes="m-panel", min_width=360):
             with gr.Row(elem_classes="m-top m-wrap"):
                 heading("Best so far")
@@ -115,12 +135,8 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
     def begin(
         model: Any, policy: Policy | None, steps: Any, guidance: Any, scheduler: Any, locks: Any, *values: Any
     ) -> list[Any]:
-        share, count, seed, lines, keep_locked = values
+        share, count, seed, lines, low, how, keep_locked = values
         spec = known_model(model)
-        if spec.conditioning != "prompt":
-            raise ConfigError("Searching needs captions; this model draws classes.")
-        if is_public() and any(row.state in ("queued", "running") for row in store.recent(open_db(), 20)):
-            raise SearchError("A search is already running on this page; try again when it is done.")
         texts = _captions(lines)
         config = SearchConfig(
             model=spec.id,
@@ -132,13 +148,17 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
             budget=float(share) / 100,
             evaluations=int(count or 0),
             seed=int(seed or 1),
+            least_budget=float(low) / 100 if low else None,
+            method=how,
         )
-        search = service.start(config, locked=locks_of(locks, policy) if keep_locked else None)
+        search = service.start(
+            quotas().check_search(config, running()), locked=locks_of(locks, policy) if keep_locked else None
+        )
         return [search, *show(search)]
 
     locks = inputs.grid.locks if inputs.grid.locks is not None else gr.State("")
     asked = [inputs.model, inputs.grid, inputs.steps, inputs.guidance, inputs.scheduler, locks]
-    form = [budget, evaluations, search_seed, prompts]
+    form = [budget, evaluations, search_seed, prompts, least, method]
     started = start.click(
         begin, [*asked, *form, locked], [job, *outputs], show_progress="minimal", api_visibility="private"
     )
@@ -185,7 +205,9 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
     @shown
     def settings(search: str) -> list[Any]:
         config = view(search).config
-        return [100 * config.budget, config.evaluations, config.seed, "\n".join(config.prompts)]
+        least = round(100 * (config.least_budget or 0))
+        asked = [round(100 * config.budget), config.evaluations, config.seed, "\n".join(config.prompts)]
+        return [*asked, least, config.method]
 
     @shown
     def reopen(event: gr.EventData) -> list[Any]:
@@ -207,7 +229,7 @@ def show(search: Any, other: Any = "") -> list[Any]:
         row = view(search)
     except MdditError:
         off = gr.Button(interactive=False)
-        texts = [None, "", LATER, LATER, LATER, LATER, "", searching.history()]
+        texts = [None, "", LATER, LATER, LATER, LATER, NO_LOG, searching.history()]
         return [*texts, off, off, off, off, off, off, gr.Markdown(NOTHING, visible=True)]
     rows = store.evaluations(open_db(), row.id)
     rival = store.evaluations(open_db(), other) if exists(other) else []
@@ -237,7 +259,9 @@ def show(search: Any, other: Any = "") -> list[Any]:
 def default_prompts(model: str) -> str:
     """The captions that a search starts with, one a line."""
     spec = known_model(model)
-    return "\n".join(captions.search_prompts(spec, PROMPTS)) if spec.conditioning == "prompt" else ""
+    return "\n".join(
+        captions.search_prompts(spec, PROMPTS) if spec.conditioning == "prompt" else captions.examples(spec)
+    )
 
 
 def _captions(lines: Any) -> tuple[str, ...]:

@@ -1,0 +1,68 @@
+"""The page as programs see it: every verb by its name, and as a Space would run it."""
+
+import time
+
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+
+from tests.tiny import PROMPTS
+from tests.ui.conftest import App
+
+MODEL = "tiny-pixart"
+VERBS = {"models", "make_policy", "generate", "evaluate", "start_search", "search_status", "pause_search",
+         "resume_search", "stop_search"}  # fmt: skip
+PATIENCE = 240  # seconds
+
+
+@pytest.fixture(scope="module")
+def client(served: App) -> Client:
+    return Client(served.url, verbose=False)
+
+
+def test_every_verb_has_a_name_and_types(client: Client) -> None:
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+    assert {name.strip("/") for name in endpoints} == VERBS
+    kinds = {each["parameter_name"]: each["python_type"]["type"] for each in endpoints["/generate"]["parameters"]}
+    assert kinds["prompts"] == "list[str]"
+    assert kinds["steps"] == "int"
+
+
+def test_generate_evaluate_and_search(client: Client) -> None:
+    policy = client.predict(MODEL, "every", 2, 4, api_name="/make_policy")
+    assert policy["rows"] == ["####", "====", "####", "===="]
+    assert 0 < policy["budget"] < 1
+
+    made = client.predict(MODEL, [PROMPTS[0]], policy["rows"], 3, 4, api_name="/generate")
+    assert made["images"][0].startswith("data:image/png;base64,")
+    assert made["macs"] / made["full_macs"] == pytest.approx(policy["budget"], abs=1e-6)
+
+    score = client.predict(MODEL, list(PROMPTS), policy["rows"], 0, 4, api_name="/evaluate")
+    assert score["images"] == 2
+    assert score["psnr"] > 0
+
+    search = client.predict(MODEL, [PROMPTS[0]], 0.6, 3, 4, 1, api_name="/start_search")
+    end = time.monotonic() + PATIENCE
+    while (state := client.predict(search, api_name="/search_status"))["state"] in ("queued", "running"):
+        assert time.monotonic() < end, state
+        time.sleep(0.5)
+    assert (state["state"], state["done"]) == ("done", 3), state
+    assert state["best"]["budget"] <= 0.6
+
+
+@pytest.mark.parametrize(
+    ("verb", "values", "said"),
+    [
+        ("/generate", (MODEL, [PROMPTS[0]], ["####"], 0, 4), "4 rows of 4 letters; got 1 of 4"),
+        ("/generate", (MODEL, [PROMPTS[0]], ["<b>"], 0, 1), "rows of 4"),
+        ("/generate", (MODEL, [], None, 0, 4), "prompts or classes"),
+        ("/generate", (MODEL, [PROMPTS[0]], None, 0, 100_000), "steps"),
+        ("/generate", ("no-such-model", [PROMPTS[0]], None, 0, 4), "No model"),
+        ("/make_policy", (MODEL, "magic", 2, 4), "No preset"),
+        ("/search_status", ("0" * 32,), "no search"),
+        ("/start_search", (MODEL, [PROMPTS[0]], 7.0, 3, 4, 1), "budget"),
+    ],
+)
+def test_a_wrong_request_is_answered_in_words(client: Client, verb: str, values: tuple, said: str) -> None:
+    with pytest.raises(AppError, match=said):
+        client.predict(*values, api_name=verb)
