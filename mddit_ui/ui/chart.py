@@ -29,9 +29,8 @@ class PlotlyChart(gr.HTML):
     def __init__(self, value: Any = "", **more: Any):
         more.setdefault("html_template", _HTML)
         more.setdefault("css_template", _CSS)
-        more.setdefault("js_on_load", _JS)
+        more.setdefault("js_on_load", f"const PLOTLY_SOURCE = {json.dumps(script_source())};\n{_JS}")
         more.setdefault("apply_default_css", False)
-        more.setdefault("head", script_tag())
         super().__init__(value, **more)
 
     def postprocess(self, value: ChartView | str | None) -> dict[str, Any]:  # type: ignore[override]
@@ -55,7 +54,7 @@ class PlotlyChart(gr.HTML):
 
 
 @cache
-def script_tag() -> str:
-    """The tag that loads plotly.js; the file becomes readable for the page, and only this file."""
+def script_source() -> str:
+    """Where the page finds plotly.js; the file becomes readable for it, and only this file."""
     gr.set_static_paths([PLOTLY_JS])
-    return f'<script src="gradio_api/file={PLOTLY_JS}"></script>'
+    return f"gradio_api/file={PLOTLY_JS}"

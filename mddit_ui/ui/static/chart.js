@@ -1,6 +1,17 @@
 // One Plotly chart: keeps its zoom through updates, follows light and dark, is saved as picture or table, and tells clicks.
 const panel = element.querySelector(".pc"), plot = element.querySelector(".pc-plot"), empty = element.querySelector(".pc-empty"), read = element.querySelector(".pc-read");
-let listening = false, drawn = null;
+let listening = false, drawn = null, near = false;
+
+// plotly.js is large: it is loaded when a chart comes near the screen, or when the page has long been at rest.
+new IntersectionObserver((entries, observer) => { if (entries.some((entry) => entry.isIntersecting)) { observer.disconnect(); comeNear(); } }, {rootMargin: "200px"}).observe(panel);
+setTimeout(() => window.requestIdleCallback ? requestIdleCallback(comeNear) : comeNear(), 4000);
+function comeNear() { if (!near) { near = true; show(); } }
+function loadPlotly() {
+  if (document.querySelector("script[data-plotly]")) return;
+  const script = document.createElement("script");
+  script.src = PLOTLY_SOURCE; script.dataset.plotly = "";
+  document.head.append(script);
+}
 
 function show() {
   const value = props.value || {}, figure = document.body.classList.contains("dark") ? value.dark : value.light;
@@ -10,7 +21,8 @@ function show() {
   panel.classList.toggle("pc-drawn", Boolean(figure));
   drawn = figure;
   if (!figure) return;
-  if (!window.Plotly) { setTimeout(show, 200); return; }
+  if (!near) return;
+  if (!window.Plotly) { loadPlotly(); setTimeout(show, 200); return; }
   window.Plotly.react(plot, figure.data, figure.layout, {responsive: true, displayModeBar: false, scrollZoom: false});
   panel.classList.toggle("pc-clicks", figure.data.some((trace) => [trace.customdata].flat(2).some((key) => typeof key === "string" && key)));
   if (!listening) {
