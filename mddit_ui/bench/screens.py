@@ -1,10 +1,12 @@
 """Screenshots of the app with a generated pair, for the documents and for judging how it looks.
 
 ``mddit bench screens OUT [--model ID] [--search N] [--caption TEXT]`` starts the app on a free port and
-writes ``OUT/<width>-<mode>[-tab].png``. Needs Chromium (``$CHROMIUM``, else ``/usr/bin/chromium``) and playwright.
+writes ``OUT/<width>-<mode>-<tab>.png``; ``mddit bench screens docs/gallery --gallery`` makes the pictures of
+``docs/gallery.md``. Needs Chromium (``$CHROMIUM``, else ``/usr/bin/chromium``) and playwright.
 """
 
 import argparse
+import io
 import os
 import socket
 import subprocess
@@ -17,11 +19,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from mddit_ui.core.errors import MdditError
 from mddit_ui.core.paths import ROOT
 
 WIDTHS = (1440, 1024, 420)
 MODES = ("light", "dark")
+GALLERY = frozenset(
+    ("1440-light-understand", "1440-light-search", "1440-dark-compare", "1440-light-library", "420-dark-search")
+)  # what docs/gallery.md shows
 TABS = ("Understand", "Search", "Compare", "Library")
 ARGUMENTS = ("--no-sandbox", "--headless", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 PATIENCE = 300_000  # ms
@@ -35,52 +42,78 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--preset", default="")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--search", type=int, default=0, help="run a search of this many evaluations first")
+    parser.add_argument("--data", type=Path, help="folder with runs and searches to show (default: an empty one)")
+    parser.add_argument("--gallery", action="store_true", help="only the pictures of docs/gallery.md, as WEBP")
     parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS)
     parser.add_argument("--modes", nargs="+", default=MODES, choices=MODES)
     wanted = parser.parse_args(arguments)
     wanted.out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as data, served(Path(data), wanted.model) as url, browser() as chromium:
-        state: dict[str, Any] | None = None
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        served(wanted.data or Path(folder), wanted.model) as url,
+        browser() as chromium,
+    ):
+        page = chromium.new_page(viewport={"width": wanted.widths[0], "height": 1000}, device_scale_factor=1)
+        page.add_init_script("localStorage.setItem('mddit-tour', 'done')")
+        page.goto(url)
+        page.wait_for_selector('#editor .pg[data-ready="true"]', timeout=PATIENCE)
+        prepare(page, wanted)
         for width in wanted.widths:
+            page.set_viewport_size({"width": width, "height": 1000})
             for mode in wanted.modes:
-                context = chromium.new_context(
-                    viewport={"width": width, "height": 1000}, device_scale_factor=1, storage_state=state
-                )
-                page = context.new_page()
-                page.goto(f"{url}?__theme={mode}")
-                page.wait_for_selector('#editor .pg[data-ready="true"]', timeout=PATIENCE)
-                prepare(page, wanted, first=state is None)
-                state = context.storage_state()
-                shoot(page, wanted.out, f"{width}-{mode}")
-                context.close()
+                page.evaluate("dark => document.body.classList.toggle('dark', dark)", mode == "dark")
+                shoot(page, wanted.out, f"{width}-{mode}", GALLERY if wanted.gallery else None)
     return 0
 
 
-def prepare(page: Any, wanted: argparse.Namespace, first: bool) -> None:
-    """Generate a pair, measure the similarity, and (once) search."""
+def prepare(page: Any, wanted: argparse.Namespace) -> None:
+    """Generate pairs, measure every cell, search."""
     if wanted.caption:
         page.fill("#prompt textarea", wanted.caption)
-    if wanted.preset and first:
+    if wanted.preset:
         page.locator("#preset label", has_text=wanted.preset).click()
     page.fill("#seed input", str(wanted.seed))
-    page.click("#generate")
-    page.wait_for_selector('#pair .pv[data-state="done"]', timeout=PATIENCE)
+    generate(page)
+    page.locator("#count label", has_text="4").click()
+    page.locator("#preset label", has_text="Every n-th step").click()
+    generate(page)
+    page.get_by_role("tab", name="Understand", exact=True).click()
     page.click("#measure")
     page.wait_for_selector("#chart-similarity .js-plotly-plot", timeout=PATIENCE)
-    if wanted.search and first:
+    page.click("#time-steps")
+    page.wait_for_selector("#chart-time .js-plotly-plot", timeout=PATIENCE)
+    if wanted.search:
         page.get_by_role("tab", name="Search", exact=True).click()
-        page.get_by_label("Evaluations").fill(str(wanted.search))
+        page.fill("#search-evaluations input", str(wanted.search))
         page.click("#search-start")
         page.wait_for_selector("#search-status >> text=Finished", timeout=20 * PATIENCE)
         page.click("#search-take")
 
 
-def shoot(page: Any, out: Path, name: str) -> None:
-    """The page with each of its tabs open."""
+def generate(page: Any) -> None:
+    """Press the button, and wait for the pictures."""
+    page.wait_for_timeout(800)  # what was set before is on its way
+    page.click("#generate")
+    page.wait_for_selector('#pair .pv[data-state="busy"]', timeout=PATIENCE)
+    page.wait_for_selector('#pair .pv[data-state="done"]', timeout=PATIENCE)
+
+
+def shoot(page: Any, out: Path, name: str, only: frozenset[str] | None = None) -> None:
+    """The page with each of its tabs open; of a gallery ``only`` some, as WEBP."""
     for title in TABS:
+        full = f"{name}-{title.lower()}"
+        if only is not None and full not in only:
+            continue
         page.get_by_role("tab", name=title, exact=True).click()
         page.wait_for_timeout(1500)  # charts and fonts settle
-        page.screenshot(path=out / f"{name}-{title.lower()}.png", full_page=True)
+        page.evaluate("window.scrollTo(0, document.body.scrollHeight)")  # charts are drawn when they come near
+        page.wait_for_timeout(1500)
+        page.evaluate("window.scrollTo(0, 0)")
+        png = page.screenshot(full_page=True)
+        if only is None:
+            (out / f"{full}.png").write_bytes(png)
+        else:
+            Image.open(io.BytesIO(png)).save(out / f"{full}.webp", "WEBP", quality=82, method=6)
 
 
 @contextmanager
