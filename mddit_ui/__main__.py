@@ -28,6 +28,11 @@ VERBS = {
 }
 
 
+def parser() -> ArgumentParser:
+    """All verbs and their options."""
+    return cli.parser(VERBS)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     return cli.main(argv, VERBS)

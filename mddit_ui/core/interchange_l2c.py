@@ -2,7 +2,8 @@
 
 Its checkpoint is a pickle, which is never read here; its content can be carried over as .npz or JSON:
 
-    numpy.savez("router.npz", **{name: score.numpy() for name, score in torch.load("router.pt")["routers"].items()})
+    routers = torch.load("router.pt", weights_only=True)["routers"]
+    numpy.savez("router.npz", **{name: score.numpy() for name, score in routers.items()})
 
 gives the entries ``0.prob``, ``1.prob``, ...: logits, 2 for each block in the order attention, MLP. Router 0 is that of
 the last step. A part runs where sigmoid(logit) > ``thres`` (an entry of the file; else the 0.1 of its README). Steps
