@@ -54,7 +54,7 @@ class Stage:
     adam_lr: float
 
 
-STAGES = (Stage("branches", BRANCHES, 0.01, 1e-3), Stage("all", (), 0.003, 2e-4))
+STAGES = (Stage("branches", BRANCHES, 0.02, 2e-3), Stage("all", (), 0.003, 2e-4))
 
 
 class Middle:
@@ -151,6 +151,8 @@ def train(
         made = optimizers(model.named_parameters(), stage.muon_lr, stage.adam_lr, config.not_muon, weight_decay=0.01)
         trainer = Trainer(model, made, folder / stage.name, schedules[stage.name])
         trainer.run(model, (lambda kept=trainer: report(kept.average.student)) if report else None)
+        if trainer.schedule.progress(trainer.step, trainer.seconds) < 1:  # asked to stop
+            return trainer.average.student
         model.load_state_dict(trainer.average.state_dict())
     return model.student
 
