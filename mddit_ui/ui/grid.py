@@ -34,7 +34,7 @@ _JS = "\n".join((STATIC / name).read_text() for name in SCRIPTS)
 _LIVE_JS, _CHECK_JS = ((STATIC / name).read_text() for name in ("live.js", "grid_check.js"))
 SENT_AGES = 8
 MOST_SHADED = 20_000  # cells of a grid that gets similarity and sensitivity
-_SENT_BACK = ("name", "model", "sites", "timesteps", "rows")
+_SENT_BACK = ("name", "model", "sites", "timesteps", "rows", "carry")
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +144,7 @@ def as_content(view: GridView) -> dict[str, Any]:
         "model": policy.model,
         "sites": list(sites),
         "timesteps": list(policy.timesteps),
+        "carry": policy.carry,
         "labels": short_labels(sites) if sites else [str(site) for site in range(policy.actions.shape[1])],
         "site_macs": table.site_macs.tolist() if table else None,
         "rest_macs": table.rest_macs if table else 0,

@@ -7,7 +7,7 @@ import pytest
 
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.errors import PolicyError
-from mddit_ui.core.policy import Policy
+from mddit_ui.core.policy import CARRIES, Policy
 from mddit_ui.ui.grid import STATIC, GridView, as_content, policy_of, short_labels
 
 
@@ -20,6 +20,12 @@ def test_a_view_goes_out_and_the_policy_comes_back() -> None:
     assert (back.sites, back.timesteps, back.name, back.model) == (policy.sites, policy.timesteps, "n", "m")
     assert content["site_macs"] == [3.0, 4.0]
     assert content["similarity"] == [[None, None], [0.5, 0.25], [1.0, 0.0]]
+
+
+def test_what_is_carried_comes_back() -> None:
+    for carry in CARRIES:
+        policy = Policy.from_rows(["##", "#="], carry=carry)
+        assert policy_of(as_content(GridView(policy))) == policy
 
 
 def test_an_empty_grid_is_no_policy() -> None:

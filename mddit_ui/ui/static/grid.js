@@ -148,11 +148,11 @@ function tell() {
   requestAnimationFrame(() => setTimeout(push));
 }
 function push() {
-  const {name, model, sites, timesteps} = content(), {table, edits} = state, rows = rowsFromTable(table);
+  const {name, model, sites, timesteps, carry} = content(), {table, edits} = state, rows = rowsFromTable(table);
   if (edits === state.pushed) return;
   state.pushed = edits;
   check(edits, rows);
-  props.value = {name, model, sites, timesteps, rows, locked: lockedRows(table), edits};
+  props.value = {name, model, sites, timesteps, carry, rows, locked: lockedRows(table), edits};
   trigger("input");
   rest();
 }

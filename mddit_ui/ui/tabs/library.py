@@ -153,11 +153,12 @@ def named(policy: Policy | None, title: Any) -> Policy:
 def snippet_of(policy: Policy, source: str) -> str:
     """Five lines of Python that run the policy with diffusers."""
     rows = "\n".join(f"    {json.dumps(row)}," for row in policy.rows)
+    carry = "" if policy.carry == "residual" else f", carry={json.dumps(policy.carry)}"
     return (
         "import mddit_ui as mddit\n"
         "from diffusers import DiffusionPipeline\n\n"
         f"pipe = DiffusionPipeline.from_pretrained({json.dumps(source.removeprefix(f'{ROOT}/'))})\n"
-        f"policy = mddit.Policy.from_rows([\n{rows}\n])\n"
+        f"policy = mddit.Policy.from_rows([\n{rows}\n]{carry})\n"
         "with mddit.apply_policy(pipe, policy):\n"
         f'    image = pipe("...", num_inference_steps={policy.steps}).images[0]\n'
     )
