@@ -38,6 +38,9 @@ ON_LOAD = """() => { try { const mode = localStorage.getItem("mddit-mode");
 def build_app() -> gr.Blocks:
     """The whole page; nothing is loaded or computed before somebody opens it."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 3600), fill_width=True) as demo:
+        api.add_endpoints()  # first, so that no handler of the page takes their names
+        for work in api.ON_GPU:
+            on_gpu(work)
         saved = gr.BrowserState("", storage_key="mddit-session", secret="mddit")  # noqa: S106 not a secret
         job = gr.BrowserState("", storage_key="mddit-search", secret="mddit")  # noqa: S106
         past = gr.BrowserState([], storage_key="mddit-runs", secret="mddit")  # noqa: S106
@@ -191,9 +194,6 @@ def build_app() -> gr.Blocks:
         mode.click(None, None, None, js=TOGGLE)
         guide.click(None, None, None, js=tour.START)
         tour.build()
-        api.add_endpoints()
-        for work in api.ON_GPU:
-            on_gpu(work)
     demo.queue(api_open=False, max_size=20, default_concurrency_limit=4, status_update_rate=5)
     return demo
 

@@ -3,12 +3,17 @@
 import functools
 import html
 import inspect
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
 
 from mddit_ui.core.errors import MdditError
+
+BUG = "This should not have happened. What you made is still here; the log of the app says more."
+_log = logging.getLogger(__name__)
 
 
 def escaped(text: object) -> str:
@@ -22,23 +27,32 @@ def as_toast(error: MdditError) -> gr.Error:
 
 
 def shown(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator of every event handler: an ``MdditError`` becomes a toast, any other error stays a bug with a trace."""
+    """Decorator of every event handler: an ``MdditError`` becomes a toast; another one too, with a trace in the log."""
     if inspect.isgeneratorfunction(handler):
 
         @functools.wraps(handler)
         def stream(*args: Any, **more: Any) -> Any:
-            try:
+            with _toasts():
                 yield from handler(*args, **more)
-            except MdditError as error:
-                raise as_toast(error) from None
 
         return stream
 
     @functools.wraps(handler)
     def call(*args: Any, **more: Any) -> Any:
-        try:
+        with _toasts():
             return handler(*args, **more)
-        except MdditError as error:
-            raise as_toast(error) from None
 
     return call
+
+
+@contextmanager
+def _toasts() -> Iterator[None]:
+    try:
+        yield
+    except MdditError as error:
+        raise as_toast(error) from None
+    except (gr.Error, GeneratorExit):
+        raise
+    except Exception as error:
+        _log.exception("A handler failed.")
+        raise gr.Error(f"{BUG} ({type(error).__name__})", print_exception=False) from None

@@ -17,6 +17,7 @@ from mddit_ui.service import catalog
 from mddit_ui.ui.errors import escaped
 from mddit_ui.ui.grid import GridView
 from mddit_ui.ui.quotas import is_public, quotas
+from mddit_ui.ui.running import LINE
 from mddit_ui.ui.state import Session
 
 MOST_PICTURES = 4  # pairs that are shown at one time
@@ -126,6 +127,8 @@ def fitted(policy: Policy | None, model: str, sites: Sequence[str], timesteps: S
 
 def busy() -> list[Any]:
     """New values of a start and a cancel button while the work runs, and the event that cancel sets."""
+    if len(LINE):
+        gr.Info("Somebody's work is running; yours waits in line and starts by itself.")
     return [gr.Button(visible=False), gr.Button(visible=True), threading.Event()]
 
 

@@ -31,6 +31,25 @@ class Progress:
         return f"{self.what} · {self.done} of {self.total}{left}" if self.total else self.what
 
 
+class Line:
+    """How many works run in this process; they wait for one another."""
+
+    def __init__(self) -> None:
+        self._count, self._lock = 0, threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._count -= 1
+
+    def __len__(self) -> int:
+        return self._count
+
+
+LINE = Line()
 Report = Callable[..., None]  # report(what, done, total, event=None)
 
 
@@ -50,7 +69,9 @@ def watch(work: Callable[[Report], Any], cancelled: threading.Event | None = Non
 
     def run() -> None:
         try:
-            messages.put(("result", work(report)))
+            with LINE:
+                result = work(report)
+            messages.put(("result", result))
         except BaseException as error:
             messages.put(("error", error))
 
