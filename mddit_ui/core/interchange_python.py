@@ -5,7 +5,7 @@ from typing import Any
 
 from mddit_ui.core.policy import Action, Policy
 
-_SCRIPT = '''"""Runs a depth schedule, {steps} steps x {sites} sites with {share:.0%} of them computed. Needs diffusers and mddit_ui.
+_SCRIPT = '''"""Runs a depth schedule: {steps} x {sites} cells, {share:.0%} computed; needs diffusers and mddit_ui.
 
     python THIS_FILE {example} -o picture.png
 """

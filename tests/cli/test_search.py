@@ -84,9 +84,16 @@ def test_pause_resume_and_stop(start: list[str], capsys: pytest.CaptureFixture):
 
 
 def test_control_c_pauses_the_watched_search(start: list[str], tmp_path: Path, capsys: pytest.CaptureFixture):
-    """As in a terminal: SIGINT to the command alone; the search is in a session of its own."""
+    """As in a terminal: SIGINT to the command alone; the search is in a session of its own.
+
+    A background job of a shell has SIGINT ignored, and so has what it starts: the handler is put back first.
+    """
     argv = [*start, "--evaluations", "5000"]
-    command = [sys.executable, "-m", "mddit_ui", *argv]
+    code = (
+        "import signal, sys; from mddit_ui.__main__ import main; "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
+    )
+    command = [sys.executable, "-c", code, *argv]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
         try:
             assert watching.stderr is not None
