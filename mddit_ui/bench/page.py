@@ -1,11 +1,14 @@
 """What docs/results.md says of the tables that were measured."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from mddit_ui.core.paths import atomic_write
 from mddit_ui.core.policy import Policy
 from mddit_ui.service.measure import Measurement
 
@@ -46,6 +49,25 @@ class Table(NamedTuple):
 def page(tables: list[Table], sizes: Sizes, command: str) -> str:
     """The whole of docs/results.md."""
     return "\n".join([_head(sizes, command), *(_section(table) for table in tables)])
+
+
+def put_section(path: Path, name: str, text: str) -> None:
+    """Write one section of docs/results.md between its marks, in its place or at the end; the rest stays."""
+    page = path.read_text() if path.is_file() else "# Results\n"
+    marked = f"<!-- {name} -->\n{text}\n<!-- end of {name} -->\n"
+    before = _marked(name).search(page)
+    page = page.replace(before[0], marked) if before else f"{page}\n{marked}"
+    atomic_write(path, page)
+
+
+def sections_of(path: Path) -> str:
+    """The marked sections of a page that is about to be written anew."""
+    page = path.read_text() if path.is_file() else ""
+    return "".join(f"\n{section[0]}" for section in _marked(r"[\w-]+").finditer(page))
+
+
+def _marked(name: str) -> re.Pattern[str]:
+    return re.compile(rf"<!-- ({name}) -->\n.*?<!-- end of \1 -->\n", re.DOTALL)
 
 
 def _head(sizes: Sizes, command: str) -> str:

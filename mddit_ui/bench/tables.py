@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mddit_ui.bench.contestants import fixed, smooth_cache, well_known
-from mddit_ui.bench.page import OURS, UNSEEN_SEED, Line, Sizes, Table, page
+from mddit_ui.bench.page import OURS, UNSEEN_SEED, Line, Sizes, Table, page, sections_of
 from mddit_ui.core.errors import ModelError
 from mddit_ui.core.paths import PROMPTS, ROOT, atomic_write, data_dir
 from mddit_ui.core.policy import Policy
@@ -23,6 +23,7 @@ from mddit_ui.core.records import ModelSpec, Score, SearchConfig
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.metrics.fidelity import psnr
 from mddit_ui.search.loop import Evaluation, search
+from mddit_ui.search.racing import Race
 from mddit_ui.search.recipe import METHODS, make_task
 from mddit_ui.search.space import Space
 from mddit_ui.service import catalog
@@ -63,7 +64,7 @@ def main(arguments: list[str]) -> int:
                 continue
             tables.append(table(setting, spec, steps, args.budgets, sizes, timed=args.time))
             strip(tables[-1], sizes, args.target.parent / "results")
-            atomic_write(args.target, page(tables, sizes, command))
+            atomic_write(args.target, page(tables, sizes, command) + sections_of(args.target))
             print(f"{args.target}: {model}, {steps} steps", file=sys.stderr, flush=True)
     return 0 if tables else 1
 
@@ -136,7 +137,7 @@ def searched(space: Space, trial: Trial, sizes: Sizes, sensitivity: Sensitivity,
         seed=sizes.seed,
     )
 
-    def evaluate(policies: Iterable[Policy]) -> Iterator[tuple[Policy, Score]]:
+    def evaluate(policies: Iterable[Policy], race: Race | None = None) -> Iterator[tuple[Policy, Score]]:
         for policy in policies:
             found = measure(trial, policy)
             yield policy, Score(clip_score=found.clip_score, psnr=found.psnr, images=found.images)

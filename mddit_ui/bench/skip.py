@@ -1,0 +1,179 @@
+"""Skip-Cache with and without long skip branches at equal cells.
+
+One model has the branches, the other one is what it was made from. Both follow the same schedules: Skip-Cache, which
+carries the output of the middle blocks; the same cells with residuals carried; and every n-th step in full. What was
+measured is kept (see ``service.measure``): an interrupted run goes on.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mddit_ui.bench.page import UNSEEN_SEED, put_section
+from mddit_ui.bench.subjects import of_model
+from mddit_ui.bench.timing import interleaved, speed_up
+from mddit_ui.core.paths import PROMPTS, ROOT
+from mddit_ui.core.policy import Policy
+from mddit_ui.core.presets import every, skip_cache
+from mddit_ui.engine.hooks import apply_policy
+from mddit_ui.models.loading import load
+from mddit_ui.service import catalog
+from mddit_ui.service.measure import Measurement, Trial, measure
+
+FULL = "full depth"
+
+
+class Line(NamedTuple):
+    """One schedule on one model; ``speedup``: of the transformer, measured."""
+
+    model: str
+    schedule: str
+    found: Measurement
+    speedup: float | None
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="mddit bench skip", description=__doc__)
+    parser.add_argument("--plain", default="scenes-pixart", help="the model without branches")
+    parser.add_argument("--grown", default="scenes-skip", help="the model with them")
+    parser.add_argument("--images", type=int, default=100, help="of the hold-out set")
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--intervals", type=int, nargs="+", default=[2, 3, 4, 5, 6])
+    parser.add_argument("--b", type=int, default=2, help="outer pairs of blocks that always run")
+    parser.add_argument("--full-until", type=float, default=1000, help="timestep; 1000 as in the paper's class models")
+    parser.add_argument("--reset-at", type=float, default=20, help="timestep")
+    parser.add_argument("--time", type=int, default=0, help="rounds of timing; the machine must be quiet")
+    parser.add_argument("--target", type=Path, default=ROOT / "docs" / "results.md")
+    args = parser.parse_args(arguments)
+    lines: list[Line] = []
+    for model in (args.grown, args.plain):
+        for line in measured(model, args):
+            print(row(line, full_of(lines, line)), file=sys.stderr, flush=True)
+            lines.append(line)
+    command = " ".join(["mddit bench skip", *arguments])
+    put_section(args.target, "skip", section(lines, args, command))
+    return 0
+
+
+def measured(model: str, args: argparse.Namespace) -> Iterator[Line]:
+    """Full depth first."""
+    captions = tuple(json.loads((PROMPTS / "holdout.json").read_text())[: args.images])
+    trial = Trial.of(model, captions, seed=UNSEEN_SEED, steps=args.steps)
+    schedules = dict(schedules_of(model, args))
+    times = timed(trial, schedules, args.time) if args.time else {}
+    for name, policy in {FULL: None, **schedules}.items():
+        yield Line(model, name, measure(trial, policy), times.get(name))
+
+
+def schedules_of(model: str, args: argparse.Namespace) -> Iterator[tuple[str, Policy]]:
+    """The same cells for both models."""
+    view = catalog.describe(model, args.steps)
+    steps = len(view.timesteps)
+    for n in args.intervals:
+        policy = skip_cache(
+            steps, view.sites, n, b=args.b, full_until=args.full_until, reset_at=args.reset_at, timesteps=view.timesteps
+        )
+        yield f"Skip-Cache {n}", policy
+        yield f"the same cells {n}, residuals", replace(policy, carry="residual")
+    for n in args.intervals[:2]:
+        yield f"every {n}", every(steps, view.sites, n)
+
+
+def timed(trial: Trial, schedules: dict[str, Policy], rounds: int) -> dict[str, float]:
+    """How many times as fast as full depth the transformer is, one picture at a time."""
+    one = Trial(trial.model, trial.prompts[:1], trial.seeds[:1], trial.steps, trial.guidance_scale)
+    subject = of_model(load(trial.model), next(one.batches()))
+    arrangements = {name: partial(apply_policy, subject.target, policy) for name, policy in schedules.items()}
+    seconds = interleaved(subject, {FULL: nullcontext, **arrangements}, rounds)
+    return {name: speed_up(seconds, name, (FULL,)) for name in seconds}
+
+
+def full_of(lines: Sequence[Line], line: Line) -> Measurement:
+    """Full depth of the same model."""
+    return next((each.found for each in lines if (each.model, each.schedule) == (line.model, FULL)), line.found)
+
+
+def gain(found: Measurement, full: Measurement) -> tuple[float, float]:
+    """Mean difference of the CLIP scores, picture by picture, and its standard error."""
+    difference = np.subtract(found.clip_scores, full.clip_scores)
+    return float(difference.mean()), float(difference.std(ddof=1) / len(difference) ** 0.5)
+
+
+def row(line: Line, full: Measurement) -> str:
+    found = line.found
+    cells = [line.model, line.schedule, f"{found.budget:.3f}", f"{found.macs / found.images / 1e9:.2f} G"]
+    cells.append("-" if line.speedup is None else f"{line.speedup:.2f}")
+    cells.append("-" if found.clip_score is None else f"{found.clip_score:.2f} ± {found.clip_error or 0:.2f}")
+    same = found is full
+    cells.append("" if same or not found.clip_scores else "{:+.2f} ± {:.2f}".format(*gain(found, full)))
+    cells.append("-" if found.accuracy is None else f"{found.accuracy:.1%}")
+    cells.append("-" if found.cmmd is None else f"{found.cmmd:.2f}")
+    cells.append("" if same or found.psnr is None else f"{found.psnr:.2f} ± {found.psnr_error or 0:.2f}")
+    return f"| {' | '.join(cells)} |"
+
+
+def section(lines: Sequence[Line], args: argparse.Namespace, command: str) -> str:
+    head = [
+        "model",
+        "schedule",
+        "budget",
+        "MACs an image",
+        "speed-up",
+        "CLIP score",
+        "gain",
+        "accuracy",
+        "CMMD",
+        "PSNR",
+    ]
+    return "\n".join(
+        [
+            "## Skip-Cache with and without long skip branches",
+            "",
+            f"Made with `{command}`: {args.images} pictures of the hold-out captions, seeds {UNSEEN_SEED} and up, "
+            f"{args.steps} steps; Skip-Cache with b = {args.b}, full until t = {args.full_until:g}, "
+            f"reset at t = {args.reset_at:g}. MACs are those of a picture. Gain (in CLIP score), PSNR (dB), budget and "
+            "speed-up (of the transformer, one picture) are against the same model at full depth. CMMD is against real "
+            "renders, lower is better.",
+            "",
+            f"| {' | '.join(head)} |",
+            "|---|---|" + "---:|" * (len(head) - 2),
+            *(row(line, full_of(lines, line)) for line in lines),
+            "",
+            *verdicts(lines),
+        ]
+    )
+
+
+def verdicts(lines: Sequence[Line]) -> Iterator[str]:
+    """What is to be shown, and whether it is: no loss at 1.5 times, a small one at 2.2 times, smaller with branches."""
+    grown = lines[0].model
+    for wanted in (1.5, 2.2):
+        ours = [
+            each for each in lines
+            if each.model == grown and each.schedule.startswith("Skip-Cache") and (each.speedup or 0) >= wanted
+        ]  # fmt: skip
+        if not ours:
+            yield f"- {wanted:g} times: no Skip-Cache schedule was measured to be that fast."
+            continue
+        best = max(ours, key=lambda each: each.found.psnr or 0)
+        plain = next(each for each in lines if each.model != grown and each.schedule == best.schedule)
+        loss, error = gain(best.found, full_of(lines, best))
+        other, other_error = gain(plain.found, full_of(lines, plain))
+        yield (
+            f"- {wanted:g} times, {best.schedule} ({best.speedup:.2f} measured): CLIP score {loss:+.2f} ± {error:.2f}, "
+            f"PSNR {best.found.psnr:.2f} dB; without branches {other:+.2f} ± {other_error:.2f}, "
+            f"{plain.found.psnr:.2f} dB. "
+            f"{'Within' if loss >= -error else 'NOT within'} the standard error of full depth."
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
