@@ -8,7 +8,6 @@ import argparse
 import json
 import os
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -83,6 +82,7 @@ WATCH = """() => {
   };
   requestAnimationFrame(look);
 }"""
+AT_REST = "performance.now() - Math.max(0, ...window.benchTimes.long) > 1000"
 
 
 def main(arguments: list[str]) -> int:
@@ -208,7 +208,7 @@ def stroke(page: Any, rng: np.random.Generator) -> str:
 
 
 def follow(chromium: Any, url: str, count: int, steps: int, blocks: int) -> list[float]:
-    """A search whose best policy changes in all cells once a second, as the page of somebody who watches it sees it."""
+    """A search whose best policy changes in all cells, as somebody who watches it sees it, the charts being drawn."""
     config = SearchConfig(model=MODEL, prompts=("1",), steps=steps, evaluations=count + 1)
     db = open_db()
     search = store.create(db, config)
@@ -220,9 +220,10 @@ def follow(chromium: Any, url: str, count: int, steps: int, blocks: int) -> list
     page.wait_for_timeout(3000)
     page.evaluate("window.benchTimes.live.length = 0")
     for number in range(1, count + 1):
+        page.wait_for_function(AT_REST, timeout=PATIENCE)
         store.add_evaluation(db, search, evaluation(number, steps, blocks))
         page.wait_for_function("(n) => window.benchTimes.live.length >= n", arg=number, timeout=PATIENCE)
-        time.sleep(0.3)
+        page.wait_for_timeout(300)
     times = page.evaluate("window.benchTimes.live")
     page.context.close()
     return times

@@ -165,8 +165,7 @@ function refresh() {
 }
 
 // A policy from the server. What was painted stays in the history; a lock stays where its cell is still the same.
-function adopt() {
-  const value = content();
+function adopt(value = content()) {
   if (!value.rows || !value.rows.length) return;
   if (value.labels) told = value;
   const next = tableFromRows(value.rows, value.locked), now = state.table, same = now && now.steps === next.steps && now.sites === next.sites;

@@ -156,7 +156,7 @@ function savePicture() {
   });
 }
 
-watch("value", adopt);
+watch("value", () => adopt());
 dressButtons();
 new ResizeObserver(redraw).observe(stage);
 const themes = new MutationObserver(() => { if (!root.isConnected) { themes.disconnect(); return; } state.tokens = readTokens(root); redraw(); });

@@ -11,8 +11,12 @@ async function pollOnce() {
     const news = await server.poll({job, seen: pollSeen});
     if (news && news.version !== undefined && news.version !== pollSeen && job === content().job) {
       pollSeen = news.version;
-      if (news.grid) { props.value = {...content(), ...news.grid, job, readonly: true}; adopt(); }
-      trigger("change", {version: news.version});
+      const next = {...content(), ...news.grid, job, readonly: true};
+      if (news.grid) adopt(next);
+      requestAnimationFrame(() => setTimeout(() => { // the grid first, then the rest of the page
+        if (news.grid) props.value = next;
+        trigger("change", {version: news.version});
+      }));
     }
   } catch (error) { /* the page shows lost connections itself */ }
   pollAsking = false;
