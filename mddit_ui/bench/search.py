@@ -30,6 +30,7 @@ from mddit_ui.service.generate import MAX_PSNR, generate, score
 MARKS = (25, 50, 100, 200, 500)  # evaluations after which the best so far is judged
 BATCH = 16
 UNSEEN_SEED = 10_000
+RACING = " racing"  # ends the name of a variant whose bad candidates leave early
 SCREEN = 10  # proposals an evaluation, in the screened variants
 
 
@@ -94,13 +95,14 @@ class Bench:
             budget=self.budget,
             evaluations=evaluations,
             seed=seed,
+            racing=name.endswith(RACING),
         )
         task = make_task(
             self.space,
             config,
-            lambda policies: make_evaluator(self.model, self.request)(policies),
+            lambda policies, race=None: make_evaluator(self.model, self.request)(policies, race),
             self.sensitivity,
-            method=VARIANTS[name],
+            method=VARIANTS[name.removesuffix(RACING)],
         )
 
         def keep(evaluation: Evaluation) -> None:
@@ -181,7 +183,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="scenes-pixart")
     parser.add_argument("--steps", type=int, nargs="+", default=[20, 40])
     parser.add_argument("--budgets", type=float, nargs="+", default=[0.5, 0.3])
-    parser.add_argument("--methods", nargs="+", choices=sorted(VARIANTS), default=list(VARIANTS))
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        choices=[*VARIANTS, *(name + RACING for name in VARIANTS)],
+        default=list(VARIANTS),
+        metavar="METHOD",
+        help=f"of {', '.join(VARIANTS)}; each also with '{RACING}' at its end (default: all without)",
+    )
     parser.add_argument("--seeds", type=int, default=3, help="searches of each method (default 3)")
     parser.add_argument("--evaluations", type=int, default=500)
     parser.add_argument("--images", type=int, default=8, help="prompts of the search")

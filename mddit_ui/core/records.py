@@ -164,6 +164,7 @@ class SearchConfig(Record):
     budget: Annotated[float, Field(ge=0.05, le=1)] = 0.5
     least_budget: Annotated[float, Field(ge=0.05, le=1)] | None = None
     method: MethodName = "cma-es"
+    racing: bool = False  # policies that are behind after some of the prompts are not evaluated on all
     evaluations: Annotated[int, Field(ge=1, le=100_000)] = 100
     seed: Annotated[int, Field(ge=1, lt=2**31)] = 1
     population: Annotated[int, Field(ge=4, le=1000)] | None = None
@@ -189,6 +190,7 @@ class Score(Record):
     clip_backbone: str = ""
     clip_scores: Annotated[tuple[float, ...], Field(strict=False)] = ()  # one an image
     psnr: float | None = None
+    psnrs: Annotated[tuple[float, ...], Field(strict=False)] = ()  # one an image
     ssim: float | None = None
     latent_error: float | None = None
     images: int = 0

@@ -11,20 +11,23 @@ from typing import Protocol
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import Score
 from mddit_ui.search.methods import Method
+from mddit_ui.search.racing import Race, Racing
 
 STALE_GENERATIONS = 5  # generations without a policy that is new, after which the optimizer is made anew
 RESTARTS = 6  # times that this helps
 BLIND_GENERATIONS = 3  # generations without a finite value
+NO_RACING = Racing(images=0)
 
 
 class Evaluator(Protocol):
     """Scores policies, all on the same prompts and seeds.
 
     Takes the next policy when it has room for it, and gives each one back with its score as soon as that is known, in
-    any order. The score of pictures that are not finite is ``Score()``.
+    any order. The score of pictures that are not finite is ``Score()``, that of a policy that leaves the race the one
+    of its first images.
     """
 
-    def __call__(self, policies: Iterable[Policy]) -> Iterator[tuple[Policy, Score]]: ...
+    def __call__(self, policies: Iterable[Policy], race: Race | None = None) -> Iterator[tuple[Policy, Score]]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +54,7 @@ class Task:
         method: from all policies so far with their losses, the best first, and how often the search was stuck before,
             to who proposes the next ones; it should then look farther away.
         evaluations: how many policies are evaluated in all, the starts included.
+        racing: who is not evaluated on all images.
     """
 
     starts: Sequence[Policy]
@@ -58,6 +62,7 @@ class Task:
     evaluate: Evaluator
     objective: Callable[[Score], float]
     evaluations: int
+    racing: Racing = NO_RACING
 
 
 def search(
@@ -86,11 +91,15 @@ def search(
         free = (number for number in range(1, task.evaluations + 1) if number not in used)
         numbers = dict(zip(new, free, strict=False))
         wanted = takewhile(lambda _: go_on(), (new[digest] for digest in numbers))
+        earlier = sorted((each for each in memory.values() if each.generation < generation), key=lambda e: e.number)
+        before = [each.score for each in earlier]
+        race = task.racing.race(task.objective, before)
         began = time.perf_counter()
-        for policy, score in task.evaluate(wanted):
+        for policy, score in task.evaluate(wanted, race) if race.rungs else task.evaluate(wanted):
             began, seconds = time.perf_counter(), time.perf_counter() - began
             digest = policy.digest
-            memory[digest] = Evaluation(numbers[digest], generation, policy, score, task.objective(score), seconds)
+            value = task.racing.value(task.objective, score, before)
+            memory[digest] = Evaluation(numbers[digest], generation, policy, score, value, seconds)
             on_evaluation(memory[digest])
         if not memory.keys() >= new.keys():
             raise _Stopped("All evaluations are done." if len(memory) >= task.evaluations else "")

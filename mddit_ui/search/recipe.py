@@ -18,6 +18,7 @@ from mddit_ui.search.methods import Method, Setting, TakingTurns, Vectors
 from mddit_ui.search.objective import Objective
 from mddit_ui.search.optimizers import OPTIMIZERS
 from mddit_ui.search.portfolio import importance_of, portfolio
+from mddit_ui.search.racing import Racing
 from mddit_ui.search.space import Space
 
 STARTS_SHARE = 5  # at most one in so many evaluations goes to the starting policies
@@ -68,6 +69,7 @@ def make_task(
         evaluate=evaluate,
         objective=Objective.for_images(len(config.prompts)),
         evaluations=config.evaluations,
+        racing=Racing.halving(len(config.prompts)) if config.racing else Racing(len(config.prompts)),
     )
 
 

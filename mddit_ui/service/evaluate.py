@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from mddit_ui.core.errors import NotFiniteError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, RunResult, Score
 from mddit_ui.engine.memo import Memo
+from mddit_ui.search.racing import Race
 from mddit_ui.search.ray_pool import RayPool
 from mddit_ui.service.generate import generate, score
 from mddit_ui.service.pool import Pool
@@ -54,21 +56,32 @@ class Evaluator:
     def __init__(self, model_id: str, config: GenerationConfig) -> None:
         self.model_id = model_id
         self.config = config
-        self.memos: defaultdict[int, Memo] = defaultdict(Memo)  # of each batch
+        self.memos: defaultdict[int, dict[int, Memo]] = defaultdict(lambda: defaultdict(Memo))  # of parts and batches
         self.reference = _generate(model_id, None, config)
         self.reference_score = score(model_id, self.reference, config, reference=self.reference)
 
-    def __call__(self, policies: Iterable[Policy]) -> Iterator[tuple[Policy, Score]]:
+    def __call__(self, policies: Iterable[Policy], race: Race | None = None) -> Iterator[tuple[Policy, Score]]:
         """Each policy with its score; ``Score()`` where its pictures are not finite."""
         for policy in policies:
-            yield policy, self.score(policy)
+            yield policy, self.score(policy, race)
 
-    def score(self, policy: Policy) -> Score:
-        try:
-            result = _generate(self.model_id, policy, self.config, memos=self.memos)
-        except NotFiniteError:
-            return Score()
-        return score(self.model_id, result, self.config, reference=self.reference)
+    def score(self, policy: Policy, race: Race | None = None) -> Score:
+        """On all images; on the first of them where the policy leaves the race."""
+        ends = [self.config.images] if race is None else race.ends(self.config.images)
+        results: list[RunResult] = []
+        for start, end in pairwise([0, *ends]):
+            try:
+                results.append(
+                    _generate(self.model_id, policy, _part(self.config, start, end), memos=self.memos[start])
+                )
+            except NotFiniteError:
+                return Score()
+            found = score(
+                self.model_id, _joined(results), _part(self.config, 0, end), reference=_first(self.reference, end)
+            )
+            if race is not None and race.leaves(found):
+                break
+        return found
 
 
 @lru_cache(maxsize=2)
@@ -89,16 +102,16 @@ class PooledEvaluator:
         ((_, found),) = self.pool.map(_reference, [self.request])
         return found
 
-    def __call__(self, policies: Iterable[Policy]) -> Iterator[tuple[Policy, Score]]:
-        return self.pool.map(partial(_scored, *self.request), policies)
+    def __call__(self, policies: Iterable[Policy], race: Race | None = None) -> Iterator[tuple[Policy, Score]]:
+        return self.pool.map(partial(_scored, *self.request, race), policies)
 
 
 def _reference(request: tuple[str, GenerationConfig]) -> Score:
     return make_evaluator(*request).reference_score
 
 
-def _scored(model_id: str, config: GenerationConfig, policy: Policy) -> Score:
-    return make_evaluator(model_id, config).score(policy)
+def _scored(model_id: str, config: GenerationConfig, race: Race | None, policy: Policy) -> Score:
+    return make_evaluator(model_id, config).score(policy, race)
 
 
 def _generate(
@@ -111,15 +124,24 @@ def _generate(
     """All images of a config, in batches; ``memos``: what each batch shares with other policies."""
     results = []
     for start in range(0, config.images, BATCH):
-        part = slice(start, start + BATCH)
-        batch = config.replace(
-            prompts=config.prompts[part], classes=config.classes[part], seeds=config.image_seeds[part]
-        )
+        batch = _part(config, start, start + BATCH)
         memo = None if memos is None else memos[start]
         results.append(generate(model_id, policy, batch, memo=memo))
         if done is not None:
             done(min(start + BATCH, config.images))
     return _joined(results)
+
+
+def _part(config: GenerationConfig, start: int, end: int) -> GenerationConfig:
+    """Some of the images of a request."""
+    if start == 0 and end >= config.images:
+        return config
+    part = slice(start, end)
+    return config.replace(prompts=config.prompts[part], classes=config.classes[part], seeds=config.image_seeds[part])
+
+
+def _first(result: RunResult, images: int) -> RunResult:
+    return replace(result, images=result.images[:images], latents=result.latents[:images])
 
 
 def _joined(results: Sequence[RunResult]) -> RunResult:

@@ -45,8 +45,10 @@ def score(model_id: str, result: RunResult, config: GenerationConfig, *, referen
             "clip_scores": tuple(scores.tolist()),
         }
     if reference is not None:
+        closeness = np.minimum(psnr(result.images, reference.images), MAX_PSNR)
         values |= {
-            "psnr": float(np.minimum(psnr(result.images, reference.images), MAX_PSNR).mean()),
+            "psnr": float(closeness.mean()),
+            "psnrs": tuple(closeness.tolist()),
             "ssim": float(ssim(result.images, reference.images).mean()),
             "latent_error": float(latent_error(result.latents, reference.latents).mean()),
         }

@@ -28,7 +28,7 @@ def score(folder, policy):
     if int(policy.digest, 16) % 5 == 0 and not os.path.exists(marker):
         open(marker, "w").close()
         os.kill(os.getpid(), signal.SIGKILL)
-    return ToyEvaluator(ToyModel()).score(policy)
+    return ToyEvaluator(ToyModel(images=8)).score(policy)
 
 
 def main(folder):

@@ -17,7 +17,7 @@ from tests.search.toy import ToyEvaluator, ToyModel
 
 
 def make_task(evaluate=None, *, evaluations=60, seed=1, sigma=0.6, method="cma-es", model=None, **more):
-    model = model or ToyModel()
+    model = model or ToyModel(images=8)
     space = Space(model.table, model.steps, 0.5)
     config = SearchConfig(
         model="toy",
@@ -108,11 +108,33 @@ def test_a_range_of_budgets_is_spread_over():
     assert best.within(0.19) is None
 
 
+def test_racing_saves_pictures_and_finds_as_much():
+    def pictures(log):
+        return sum(each.score.images for each in log.evaluations)
+
+    plain, raced = (Log().run(make_task(evaluations=100, racing=racing)) for racing in (False, True))
+    assert pictures(plain) == 800
+    assert pictures(raced) < 700
+    best = {log: max(log.evaluations, key=lambda each: each.objective) for log in (plain, raced)}
+    assert best[raced].score.images == 8
+    assert best[raced].objective > best[plain].objective - 0.3
+
+
+@pytest.mark.parametrize("cut", [20, 33, 57])
+def test_a_race_is_resumed_exactly_and_in_any_order(cut):
+    whole = Log().run(make_task(racing=True))
+    first = Log(stop_after=cut).run(make_task(racing=True))
+    second = Log().run(make_task(SideBySide(ToyModel(images=8)), racing=True), known=first.evaluations)
+    assert sorted(first.trajectory + second.trajectory) == whole.trajectory
+    assert second.populations == whole.populations
+    assert {each.score.images for each in whole.evaluations} == {2, 4, 8}
+
+
 @pytest.mark.parametrize("cut", [0, 1, 7, 12, 13, 33, 59, 60, *np.random.default_rng(1).integers(2, 58, 12).tolist()])
 def test_resume_is_exact_wherever_it_was_cut(undisturbed, cut):
     first = Log(stop_after=cut).run(make_task())
     assert first.reason == ("" if cut < 60 else undisturbed.reason)
-    evaluate = ToyEvaluator(ToyModel())
+    evaluate = ToyEvaluator(ToyModel(images=8))
     second = Log().run(make_task(evaluate), known=first.evaluations)
     assert first.trajectory + second.trajectory == undisturbed.trajectory
     assert second.populations == undisturbed.populations  # all are asked again, bit for bit
@@ -129,18 +151,17 @@ def test_resume_again_and_again(undisturbed):
 class SideBySide(ToyEvaluator):
     """Begins three policies at a time and has done with any of them first."""
 
-    def __call__(self, policies):
+    def __call__(self, policies, race=None):
         policies, random, begun = iter(policies), np.random.default_rng(0), []
         while begun := begun + list(islice(policies, 3 - len(begun))):
-            policy = begun.pop(random.integers(len(begun)))
-            yield policy, self.score(policy)
+            yield from super().__call__([begun.pop(random.integers(len(begun)))], race)
 
 
 @pytest.mark.parametrize("cut", [5, 18, 44, 60])
 def test_the_order_of_arrival_changes_nothing(undisturbed, cut):
-    first = Log(stop_after=cut).run(make_task(SideBySide(ToyModel())))
+    first = Log(stop_after=cut).run(make_task(SideBySide(ToyModel(images=8))))
     assert cut <= len(first.evaluations) <= cut + 2  # those that had begun were not lost
-    second = Log().run(make_task(SideBySide(ToyModel())), known=first.evaluations)
+    second = Log().run(make_task(SideBySide(ToyModel(images=8))), known=first.evaluations)
     together = first.trajectory + second.trajectory
     assert sorted(together) == undisturbed.trajectory
     assert together != undisturbed.trajectory
@@ -151,7 +172,7 @@ def test_the_order_of_arrival_changes_nothing(undisturbed, cut):
 def test_two_searches_at_once_are_as_each_alone(method):
     """One search runs inside the evaluations of the other."""
     alone = [Log().run(make_task(seed=seed, evaluations=20, method=method)) for seed in (1, 2)]
-    known, toy = [], ToyEvaluator(ToyModel())
+    known, toy = [], ToyEvaluator(ToyModel(images=8))
 
     def evaluate(policies):
         for policy in policies:
@@ -174,19 +195,19 @@ class SometimesNan(ToyEvaluator):
 
 
 def test_nan_is_flagged_and_survived():
-    task = make_task(SometimesNan(ToyModel()))
+    task = make_task(SometimesNan(ToyModel(images=8)))
     log = Log().run(task)
     broken = [math.isnan(each.objective) for each in log.evaluations]
     assert broken == [int(each.policy.digest[:4], 16) < 0.3 * 0x10000 for each in log.evaluations]
     assert 0 < sum(broken) < 60
     for cut in (15, 41):
-        first = Log(stop_after=cut).run(make_task(SometimesNan(ToyModel())))
-        second = Log().run(make_task(SometimesNan(ToyModel())), known=first.evaluations)
+        first = Log(stop_after=cut).run(make_task(SometimesNan(ToyModel(images=8))))
+        second = Log().run(make_task(SometimesNan(ToyModel(images=8))), known=first.evaluations)
         assert first.trajectory + second.trajectory == log.trajectory
 
 
 def test_only_nan_ends_the_search_with_a_reason():
-    evaluate = SometimesNan(ToyModel())
+    evaluate = SometimesNan(ToyModel(images=8))
     evaluate.share = 1.0
     log = Log().run(make_task(evaluate, evaluations=500))
     assert "finite" in log.reason

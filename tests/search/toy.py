@@ -7,6 +7,7 @@ import numpy as np
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.policy import Action, Policy
 from mddit_ui.core.records import Calibration, Score
+from mddit_ui.search.racing import Race, first
 
 
 class ToyModel:
@@ -67,11 +68,25 @@ class ToyEvaluator:
         self.reference = model.run(None, seed)
         self.calls: list[str] = []
 
-    def __call__(self, policies: Iterable[Policy]) -> Iterator[tuple[Policy, Score]]:
+    def __call__(self, policies: Iterable[Policy], race: Race | None = None) -> Iterator[tuple[Policy, Score]]:
         for policy in policies:
-            yield policy, self.score(policy)
+            whole = self.score(policy)
+            yield policy, next((part for part in self.parts(whole, race) if race and race.leaves(part)), whole)
+
+    def parts(self, whole: Score, race: Race | None) -> list[Score]:
+        """The scores of the first images, as the race looks at them."""
+        return [first(whole, images) for images in race.ends(whole.images)] if race and whole.clip_scores else []
 
     def score(self, policy: Policy) -> Score:
         self.calls.append(policy.digest)
-        error = ((self.model.run(policy, self.seed) - self.reference) ** 2).mean() / (self.reference**2).mean()
-        return Score(clip_score=90 - 20 * float(error), latent_error=float(error), images=self.model.images)
+        scale = (self.reference**2).mean()
+        errors = ((self.model.run(policy, self.seed) - self.reference) ** 2).mean(1) / scale  # (images,)
+        psnrs = np.minimum(-10 * np.log10(errors + 1e-12), 100)
+        return Score(
+            clip_score=90 - 20 * float(errors.mean()),
+            clip_scores=tuple((90 - 20 * errors).tolist()),
+            psnr=float(psnrs.mean()),
+            psnrs=tuple(psnrs.tolist()),
+            latent_error=float(errors.mean()),
+            images=self.model.images,
+        )
