@@ -4,18 +4,16 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 from pathlib import Path
 
-from mddit_ui.cli.options import DEFAULT_MODEL, POLICY, add_json, add_out, keep, one_image, read_policy
+from mddit_ui.cli.options import DEFAULT_MODEL, POLICY, add_json, add_out, keep, read_policy
 from mddit_ui.cli.output import emit, picture, say
-from mddit_ui.cli.searched import PREFIX
+from mddit_ui.cli.searched import PREFIX, searched_policy
 from mddit_ui.cli.verb import Verb
 from mddit_ui.core import interchange
-from mddit_ui.core.errors import ModelError, PolicyError
-from mddit_ui.core.interchange_python import script
+from mddit_ui.core.errors import PolicyError
 from mddit_ui.core.paths import atomic_write
 from mddit_ui.core.policy import Policy
 
 TITLES = ", ".join(f"{name} ({format.title})" for name, format in interchange.FORMATS.items())
-EXAMPLE = "a large red heart at the top left on a teal background"  # drawn when the script is given nothing
 
 
 def _add_import(parser: ArgumentParser) -> None:
@@ -41,28 +39,14 @@ def _import(args: Namespace) -> None:
 
 def _read(args: Namespace) -> Policy:
     if args.file.startswith(PREFIX):
-        found = read_policy(args.file)
-        assert found is not None  # only "full" is
-        return found
-    policy = _for_model(args) if args.model else interchange.load(Path(args.file), args.format)
+        return searched_policy(args.file)
+    if args.model:
+        from mddit_ui.service import exchange
+
+        policy = exchange.read(Path(args.file), args.model, args.format)
+    else:
+        policy = interchange.load(Path(args.file), args.format)
     return policy if policy.name != "untitled" else replace(policy, name=Path(args.file).stem[:120])
-
-
-def _for_model(args: Namespace) -> Policy:
-    from mddit_ui.engine.measuring import measure
-    from mddit_ui.models.loading import load
-    from mddit_ui.models.sites import find_sites
-
-    loaded = load(args.model)
-    blocks = [site.name for site in find_sites(loaded.transformer)]
-    try:
-        branches = [site.name for site in find_sites(loaded.transformer, "branch")]
-    except ModelError:
-        branches = []
-    policy = interchange.load(Path(args.file), args.format, blocks=blocks, branches=branches)
-    timesteps = policy.timesteps or measure(loaded, one_image(loaded.spec, policy.steps)).timesteps
-    fitting = timesteps if len(timesteps) == policy.steps else ()
-    return replace(policy, model=loaded.spec.id, timesteps=fitting)
 
 
 def _add_export(parser: ArgumentParser) -> None:
@@ -83,7 +67,9 @@ def _export(args: Namespace) -> None:
     if policy is None:
         raise PolicyError("'full' has no table of its own; make one with: mddit policies make full --model ID")
     if args.format == "python":
-        content = _script(policy, args.model).encode()
+        from mddit_ui.service import exchange
+
+        content = exchange.as_script(policy, args.model or policy.model or DEFAULT_MODEL).encode()
     else:
         content = interchange.dumps(policy, args.format, npz=(args.out or "").endswith(".npz"))
     if args.out is None:
@@ -95,16 +81,6 @@ def _export(args: Namespace) -> None:
         raise PolicyError(f"Can't write {args.out!r}: {error.strerror or error}.") from None
     facts = {"file": args.out, "format": args.format, "bytes": len(content)}
     emit(facts) if args.json else say(f"written to {args.out}")
-
-
-def _script(policy: Policy, model: str | None) -> str:
-    from mddit_ui.engine.calling import plain_arguments
-    from mddit_ui.service import catalog
-
-    spec = catalog.get_model(model or policy.model or DEFAULT_MODEL)
-    subject = EXAMPLE if spec.conditioning == "prompt" else 0
-    source = str(Path(spec.source).resolve()) if Path(spec.source).is_dir() else spec.source
-    return script(replace(policy, model=spec.id), source, plain_arguments(spec, policy.steps), subject)
 
 
 IMPORT = Verb("bring a policy into the library, from a file of this or another project", _add_import, _import)

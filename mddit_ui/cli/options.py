@@ -4,12 +4,9 @@ import argparse
 import json
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any, cast, get_args
-
-import numpy as np
+from typing import get_args
 
 from mddit_ui.cli.searched import PREFIX, searched_policy
-from mddit_ui.core.cost import MacTable
 from mddit_ui.core.errors import ConfigError, PolicyError
 from mddit_ui.core.paths import PROMPTS
 from mddit_ui.core.policy import Policy
@@ -89,44 +86,6 @@ def keep(policy: Policy, out: str | None) -> str:
     except OSError as error:
         raise PolicyError(f"Can't write {out!r}: {error.strerror or error}.") from None
     return out
-
-
-def mac_table(model: str, policy: Policy, scheduler: str = "default") -> MacTable:
-    """MACs of the policy's columns on a model: blocks, or branches of blocks; what it does not name is the rest.
-
-    Raises:
-        PolicyError: the model has no such sites.
-    """
-    from mddit_ui.service import catalog
-
-    view = catalog.describe(model, policy.steps, scheduler)
-    table, wanted = view.mac_table, policy.sites
-    if not wanted or wanted == table.sites:
-        return table
-    costs = dict(zip(table.sites, table.site_macs, strict=True))
-    if wanted[0] not in costs:
-        from mddit_ui.engine.measuring import measure
-        from mddit_ui.models.loading import load
-
-        branches = measure(load(view.spec.id), one_image(view.spec, policy.steps, scheduler)).branches
-        costs = dict(zip(branches.sites, branches.site_macs, strict=True)) if branches else {}
-    if missing := [site for site in wanted if site not in costs]:
-        raise PolicyError(f"{view.spec.id} has no site {missing[0]!r}; see: mddit models {view.spec.id}")
-    macs = np.array([costs[site] for site in wanted])
-    return MacTable(wanted, macs, table.full(1) - float(macs.sum()))
-
-
-def one_image(spec: ModelSpec, steps: int, scheduler: str = "default") -> GenerationConfig:
-    """The smallest request that a model takes, to ask what a run of it is like."""
-    subject: dict[str, Any] = {"prompts": ("a",)} if spec.conditioning == "prompt" else {"classes": (0,)}
-    return GenerationConfig(
-        **subject,
-        steps=steps,
-        guidance_scale=spec.guidance_scale,
-        scheduler=cast(SchedulerName, scheduler),  # checked by the record
-        height=spec.height,
-        width=spec.width,
-    )
 
 
 def read_prompts(name: str, count: int) -> tuple[str, ...]:

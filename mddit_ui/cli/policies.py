@@ -4,7 +4,7 @@ from argparse import ArgumentParser, Namespace
 from typing import Any
 
 from mddit_ui.cli import exchange, record
-from mddit_ui.cli.options import DEFAULT_MODEL, POLICY, add_json, add_out, keep, mac_table, read_policy
+from mddit_ui.cli.options import DEFAULT_MODEL, POLICY, add_json, add_out, keep, read_policy
 from mddit_ui.cli.output import emit, picture, say, score_line, table
 from mddit_ui.cli.searched import PREFIX, find_search
 from mddit_ui.cli.verb import Verb, nested
@@ -74,6 +74,8 @@ def _show(args: Namespace) -> None:
         raise PolicyError("'full' has no table of its own; make one with: mddit policies make full --model ID")
     macs = None
     if args.model:
+        from mddit_ui.service.exchange import mac_table
+
         macs = mac_table(args.model, policy)
     if args.json:
         budget = None if macs is None else policy.budget(macs)

@@ -10,7 +10,6 @@ from mddit_ui.cli.options import (
     add_sampler,
     config_of,
     keep,
-    mac_table,
     read_prompts,
 )
 from mddit_ui.cli.output import emit, picture, progress, say
@@ -48,11 +47,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> None:
     from dataclasses import replace
 
-    from mddit_ui.engine.caches import freeze
-    from mddit_ui.models.loading import load
+    from mddit_ui.service import catalog, exchange
 
-    loaded = load(args.model)
-    spec = loaded.spec
+    spec = catalog.get_model(args.model)
     args.steps = args.steps or spec.steps
     if spec.conditioning == "class":  # such a model has no words: its first classes stand for them
         config = config_of(args, spec, (), tuple(range(args.images)))
@@ -65,13 +62,15 @@ def run(args: Namespace) -> None:
             bar.total = event.steps  # type: ignore[attr-defined]
             bar.update(event.step + 1 - bar.n)  # type: ignore[attr-defined]
 
-        policy = freeze(loaded, config, args.method, given, on_step=on_step)
+        policy = exchange.record(spec.id, config, args.method, given, on_step=on_step)
     policy = replace(policy, name=args.name) if args.name else policy
     _say(policy, keep(policy, args.out), args)
 
 
 def _say(policy: Policy, where: str, args: Namespace) -> None:
-    table = mac_table(policy.model, policy, args.scheduler)
+    from mddit_ui.service import exchange
+
+    table = exchange.mac_table(policy.model, policy, args.scheduler)
     if args.json:
         facts = {"saved": where, "name": policy.name, "digest": policy.digest, "notes": dict(policy.notes)}
         emit({**facts, "steps": policy.steps, "sites": policy.actions.shape[1], "budget": policy.budget(table)})

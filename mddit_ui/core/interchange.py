@@ -58,12 +58,12 @@ def loads(raw: bytes, format: str | None = None, *, blocks: Sequence[str] = (), 
         raise PolicyError(f"The file has more than {MAX_BYTES:,} bytes; no policy needs so many.")
     content = _content(raw)
     format = format or _detected(content)
-    if format == "json":
-        return policy_json.loads(raw)
-    policy = _read(content, format, blocks, branches)
+    policy = policy_json.loads(raw) if format == "json" else _read(content, format, blocks, branches)
     foreign = [site for site in policy.sites if site not in {*blocks, *branches}]
     if (blocks or branches) and foreign:
         raise PolicyError(f"The file names {foreign[0]}, which this model has not.")
+    if format == "json":
+        return policy
     return replace(policy, notes={"made_by": "mddit policies import", "format": format})
 
 

@@ -10,7 +10,7 @@ from mddit_ui.engine.measuring import measure, measure_around
 from mddit_ui.models.loading import load
 from mddit_ui.models.registry import get_model, list_models
 
-__all__ = ["ModelView", "around", "describe", "get_model", "list_models"]
+__all__ = ["ModelView", "around", "describe", "get_model", "list_models", "one_image"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class ModelView:
 def describe(model_id: str, steps: int, scheduler: str = "default") -> ModelView:
     """The grid of a model at its own size and guidance. Loads it."""
     loaded = load(model_id)
-    measured = measure(loaded, _one_image(loaded.spec, steps, scheduler))
+    measured = measure(loaded, one_image(loaded.spec, steps, scheduler))
     return ModelView(
         spec=loaded.spec,
         sites=measured.table.sites,
@@ -53,10 +53,11 @@ def describe(model_id: str, steps: int, scheduler: str = "default") -> ModelView
 def around(model_id: str) -> dict[str, float]:
     """MACs of one image outside of the transformer, once a run: text encoders, VAE. Loads the model."""
     loaded = load(model_id)
-    return measure_around(loaded, _one_image(loaded.spec, 2, "default"))
+    return measure_around(loaded, one_image(loaded.spec, 2, "default"))
 
 
-def _one_image(spec: ModelSpec, steps: int, scheduler: str) -> GenerationConfig:
+def one_image(spec: ModelSpec, steps: int, scheduler: str = "default") -> GenerationConfig:
+    """The smallest request that a model takes, to ask what a run of it is like."""
     subject: dict[str, Any] = {"prompts": ("a",)} if spec.conditioning == "prompt" else {"classes": (0,)}
     return GenerationConfig(
         **subject,
