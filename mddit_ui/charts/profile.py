@@ -31,7 +31,9 @@ class ProfileInfo(NamedTuple):
         return np.nanmedian(self.full_ms) * self.share
 
 
-def profile_info(policy_seconds: Sequence[float], full_seconds: Sequence[float], share: Sequence[float]) -> ProfileInfo:
+def profile_info(
+    policy_seconds: Sequence[float], full_seconds: Sequence[float], share: Sequence[float] | np.ndarray
+) -> ProfileInfo:
     """From when each step ended, in seconds since the run began."""
     policy, full = (1000 * np.diff(np.asarray(ends, float)) for ends in (policy_seconds, full_seconds))
     first = np.array([np.nan])

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -132,10 +133,13 @@ HEAVY = (make_policy, generate, evaluate, start_search)
 
 def add_endpoints() -> None:
     """Every verb under its own name; heavy ones wait in the same line as the buttons of the page."""
-    for verb in LIGHT:
-        gr.api(shown(verb), api_name=verb.__name__, concurrency_limit=None)
-    for verb in HEAVY:
-        gr.api(shown(verb), api_name=verb.__name__, concurrency_id="compute", concurrency_limit=1)
+    alone: dict[str, Any] = {"concurrency_id": "compute", "concurrency_limit": 1}
+    verbs: list[tuple[Callable[..., Any], dict[str, Any]]] = [
+        *((verb, {"concurrency_limit": None}) for verb in LIGHT),
+        *((verb, alone) for verb in HEAVY),
+    ]
+    for verb, limits in verbs:
+        gr.api(shown(verb), api_name=verb.__name__, **limits)
 
 
 def running() -> int:

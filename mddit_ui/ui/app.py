@@ -168,7 +168,7 @@ def build_app() -> gr.Blocks:
             inputs.prompt.change,
             inputs.seed.change,
             inputs.guidance.change,
-            inputs.count.change,
+            inputs.pictures.change,
             parts.name.change,
         ]
         gr.on(

@@ -33,7 +33,7 @@ class Inputs(NamedTuple):
     steps: gr.Number
     guidance: gr.Number
     scheduler: gr.Dropdown
-    count: gr.Radio
+    pictures: gr.Radio
 
 
 def session_of(
