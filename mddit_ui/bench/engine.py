@@ -1,68 +1,92 @@
-"""Table: what the engine itself costs, and how much of the speed-up that MACs promise it delivers.
+"""Table: what the engine itself costs, how much of the speed-up that MACs promise it delivers; other caches beside it.
 
-``mddit bench engine`` prints it as Markdown. Every row is timed in the same rounds, one after the other,
-by processor time inside the transformer; the least of the rounds counts.
+``mddit bench engine`` prints it as Markdown. All rows are timed in turn, round by round, inside the transformer; the
+medians over the rounds count. What MACs promise includes the parts of the transformer that no policy can save.
 """
 
-import time
-from argparse import ArgumentParser
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from typing import NamedTuple
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import nullcontext
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from mddit_ui.bench import peers
+from mddit_ui.bench.subjects import SHAPES, Subject, of_model, of_shape
+from mddit_ui.bench.timing import Arrangement, interleaved, speed_up
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.plan import plan
 from mddit_ui.core.policy import Action, Policy, repair
-from mddit_ui.core.records import GenerationConfig
-from mddit_ui.engine.adapters import call_arguments
-from mddit_ui.engine.hooks import attach
-from mddit_ui.engine.runner import measure as measure_model
-from mddit_ui.engine.runner import sample, with_scheduler
-from mddit_ui.models.loading import LoadedModel, load
+from mddit_ui.core.records import GenerationConfig, ModelSpec
+from mddit_ui.engine.acting import Hook, Run
+from mddit_ui.engine.hooks import AppliedPolicy, attach
+from mddit_ui.engine.probe import ProbeHook, Seen
+from mddit_ui.models.loading import LoadedModel, load, pick_device
 
 BUDGETS = (0.8, 0.6, 0.41, 0.3)
+UNTOUCHED = ("untouched", "untouched, once more")
+AGES = 4  # of the probe, as ``engine.probe`` has it
 
 
 class Line(NamedTuple):
-    """One policy: seconds in the transformer, and bytes of residuals at the most."""
+    """One policy: how fast it is, and bytes of residuals at the most."""
 
     name: str
     budget: float
-    seconds: float
+    speed_up: float
     naive_bytes: int  # every site's residual kept to the end
     planned_bytes: int
     measured_bytes: int
 
 
-def measure(loaded: LoadedModel, config: GenerationConfig, rounds: int) -> list[Line]:
-    """The untouched pipeline first, then full depth under a policy, then whole steps and scattered cells by budget."""
-    measured = measure_model(loaded, config)
-    steps, sites = len(measured.timesteps), measured.table.sites
-    policies: dict[str, Policy | None] = {"untouched": None, "all computed": Policy.full(steps, sites)}
+class Timing(NamedTuple):
+    """All policies on one subject."""
+
+    seconds: float  # of the untouched model, one run, in the transformer
+    noise: float  # speed-up of the untouched model over itself
+    probe: float  # cost of a probed run / that of an untouched one
+    lines: list[Line]
+
+    @property
+    def overhead(self) -> float:
+        """What the hooks cost when all is computed."""
+        return 1 / self.lines[0].speed_up - 1
+
+
+def measure(subject: Subject, rounds: int) -> Timing:
+    """Full depth under a policy, then whole steps and scattered cells by budget."""
+    table, steps = subject.table, subject.steps
+    policies = {"all computed": Policy.full(steps, table.sites)}
     for budget in BUDGETS:
-        policies[f"whole steps, {budget:.0%}"] = whole_steps(measured.table, steps, budget)
-        policies[f"scattered, {budget:.0%}"] = scattered(measured.table, steps, budget)
-    best = dict.fromkeys(policies, float("inf"))
-    peak = dict.fromkeys(policies, 0)
-    for _ in range(rounds):
-        for name, policy in policies.items():
-            seconds, peak[name] = _run(loaded, policy, config)
-            best[name] = min(best[name], seconds)
-    one = [size * config.images for size in measured.residual_bytes]
-    return [
+        policies[f"whole steps, {budget:.0%}"] = whole_steps(table, steps, budget)
+        policies[f"scattered, {budget:.0%}"] = scattered(table, steps, budget)
+    applied: dict[str, AppliedPolicy] = {}
+
+    def under(name: str) -> Arrangement:
+        def arrange() -> AppliedPolicy:
+            applied[name] = attach(subject.target, policies[name])
+            return applied[name]
+
+        return arrange
+
+    arrangements: dict[str, Arrangement] = {name: nullcontext for name in UNTOUCHED}
+    arrangements |= {name: under(name) for name in policies} | {"probe": lambda: _probed(subject)}
+    seconds = interleaved(subject, arrangements, rounds)
+    one, another = UNTOUCHED
+    lines = [
         Line(
             name,
-            1.0 if policy is None else policy.budget(measured.table),
-            best[name],
-            0 if policy is None else int((np.array(one) * (policy.actions == Action.CACHE).any(0)).sum()),
-            0 if policy is None else plan(policy).peak_bytes(one),
-            peak[name],
+            policy.budget(table),
+            speed_up(seconds, name, UNTOUCHED),
+            int((subject.residual_bytes * (policy.actions == Action.CACHE).any(0)).sum()),
+            plan(policy).peak_bytes(subject.residual_bytes),
+            applied[name].peak_cache_bytes,
         )
         for name, policy in policies.items()
     ]
+    probe = 1 / speed_up(seconds, "probe", UNTOUCHED)
+    return Timing(float(np.median(seconds[one])), speed_up(seconds, another, (one,)), probe, lines)
 
 
 def whole_steps(table: MacTable, steps: int, budget: float) -> Policy:
@@ -84,86 +108,104 @@ def scattered(table: MacTable, steps: int, budget: float) -> Policy:
     sites = len(table.sites)
     actions = np.full((steps, sites), Action.CACHE, np.int8)
     actions[0] = Action.COMPUTE
-    later = np.random.default_rng(0).permutation((steps - 1) * sites)[: max(0, cells - sites)]
+    later = np.random.default_rng(0).permutation((steps - 1) * sites)[: cells - sites]
     actions[1 + later // sites, later % sites] = Action.COMPUTE
     return Policy(actions, sites=table.sites)
 
 
-def markdown(lines: Sequence[Line]) -> Iterator[str]:
+def markdown(timing: Timing, subject: Subject) -> Iterator[str]:
     """The table of docs/results.md."""
-    untouched = lines[0].seconds
-    yield "| policy | budget | speed-up | of what MACs promise | cache, kept to the end | planned | measured |"
-    yield "|---|---:|---:|---:|---:|---:|---:|"
-    for line in lines:
-        speed = untouched / line.seconds
+    yield (
+        f"{subject.title}, {subject.images} image{'s' * (subject.images > 1)}, {subject.steps} steps: "
+        f"{timing.seconds / subject.images:.3f} s an image in the transformer"
+    )
+    yield ""
+    yield "| policy | budget | promised by MACs | speed-up | of the promise | kept to the end | planned | measured |"
+    yield "|---|---:|---:|---:|---:|---:|---:|---:|"
+    for line in timing.lines:
         sizes = [f"{size / 1e6:.2f} MB" for size in (line.naive_bytes, line.planned_bytes, line.measured_bytes)]
-        cells = [line.name, f"{line.budget:.3f}", f"{speed:.3f}", f"{speed * line.budget:.1%}", *sizes]
-        yield f"| {' | '.join(cells)} |"
+        speeds = [f"{1 / line.budget:.3f}", f"{line.speed_up:.3f}", f"{line.speed_up * line.budget:.1%}"]
+        yield f"| {' | '.join([line.name, f'{line.budget:.3f}', *speeds, *sizes])} |"
+    yield ""
+    yield (
+        f"- all computed costs {timing.overhead:+.2%}; "
+        f"the untouched model against itself differs by {timing.noise - 1:+.2%}"
+    )
+    yield f"- a probed run costs {timing.probe:.2f} times an untouched one"
 
 
 def _cells(table: MacTable, steps: int, budget: float) -> int:
-    """How many cells may be computed; all sites cost about the same."""
-    return round((budget * table.full(steps) - steps * table.rest_macs) / float(table.site_macs.mean()))
+    """How many cells may be computed, those of the first step at least; all sites cost about the same."""
+    affordable = (budget * table.full(steps) - steps * table.rest_macs) / float(table.site_macs.mean())
+    return max(len(table.sites), round(affordable))
 
 
-def _run(loaded: LoadedModel, policy: Policy | None, config: GenerationConfig) -> tuple[float, int]:
-    with loaded.lock, with_scheduler(loaded, config):
-        arguments = call_arguments(loaded, config)
-        applied = nullcontext() if policy is None else attach(loaded.pipe, policy)
-        with applied as at_work, _timed(loaded) as seconds:
-            sample(loaded, arguments)
-        return seconds(), 0 if at_work is None else at_work.peak_cache_bytes
+def _probed(subject: Subject) -> AppliedPolicy:
+    seen = Seen(subject.steps, len(subject.table.sites), AGES, subject.images)
 
+    def hook(run: Run, index: int) -> Hook:
+        return ProbeHook(run, index, seen)
 
-@contextmanager
-def _timed(loaded: LoadedModel) -> Iterator[Callable[[], float]]:
-    """Time inside the transformer, hooks included: of this process on a CPU, of the clock on a GPU."""
-    on_gpu = loaded.device.startswith("cuda")
-    spent = [0.0]
-
-    def now() -> float:
-        if on_gpu:
-            torch.cuda.synchronize()
-            return time.perf_counter()
-        return time.process_time()
-
-    def start(*_: object) -> None:
-        spent[0] -= now()
-
-    def stop(*_: object) -> None:
-        spent[0] += now()
-
-    handles = [
-        loaded.transformer.register_forward_pre_hook(start),
-        loaded.transformer.register_forward_hook(stop),
-    ]
-    try:
-        yield lambda: spent[0]
-    finally:
-        for handle in handles:
-            handle.remove()
+    return attach(subject.target, None, None, hook)
 
 
 def main(arguments: list[str]) -> int:
-    parser = ArgumentParser("mddit bench engine", description=__doc__)
-    parser.add_argument("--model", default="scenes-pixart", help="id, hub id or folder (default scenes-pixart)")
-    parser.add_argument("--images", type=int, default=4, help="images at one time (default 4)")
-    parser.add_argument("--steps", type=int, default=20, help="inference steps (default 20)")
-    parser.add_argument("--rounds", type=int, default=5, help="every policy runs this often (default 5)")
-    args = parser.parse_args(arguments)
+    args = _options().parse_args(arguments)
+    if args.shapes:
+        device = pick_device()
+        dtype = torch.bfloat16 if args.bfloat16 or device != "cpu" else torch.float32
+        for name in args.shapes:
+            for size in args.sizes or SHAPES[name].sizes:
+                subject = of_shape(name, size, steps=args.steps, images=args.images[0], device=device, dtype=dtype)
+                print(*markdown(measure(subject, args.rounds), subject), "", sep="\n", flush=True)
+        return 0
     loaded = load(args.model)
-    spec = loaded.spec
-    subject = {"prompts": ("a small red ball in the center on a gray background",) * args.images}
+    for images in args.images:
+        subject = of_model(loaded, _request(loaded.spec, images, args.steps))
+        print(*markdown(measure(subject, args.rounds), subject), "", sep="\n", flush=True)
+    if args.peers:
+        print(*_peers(loaded, args), sep="\n")
+    return 0
+
+
+def _peers(loaded: LoadedModel, args: Namespace) -> Iterator[str]:
+    config = _request(loaded.spec, args.images[-1], args.steps)
+    subject = of_model(loaded, config)
+    if not peers.has_cache_dit():
+        yield f"- cache-dit is not installed, so it is left out: {peers.INSTALL}"
+    found = peers.measure(loaded, config, subject, args.peers, args.rounds, whole_steps)
+    yield from peers.markdown(found, subject)
+
+
+def _request(spec: ModelSpec, images: int, steps: int | None) -> GenerationConfig:
+    subject: dict[str, Any] = {"prompts": ("a small red ball in the center on a gray background",) * images}
     if spec.conditioning == "class":
-        subject = {"classes": (0,) * args.images}  # type: ignore[dict-item]
-    config = GenerationConfig(
-        **subject,  # type: ignore[arg-type]
-        seeds=tuple(range(args.images)),
-        steps=args.steps,
+        subject = {"classes": (0,) * images}
+    return GenerationConfig(
+        **subject,
+        seeds=tuple(range(images)),
+        steps=steps or spec.steps,
         guidance_scale=spec.guidance_scale,
         height=spec.height,
         width=spec.width,
     )
-    print(f"{spec.id}, {loaded.dtype} on {loaded.device}, {args.images} images, {args.steps} steps\n")
-    print(*markdown(measure(loaded, config, args.rounds)), sep="\n")
-    return 0
+
+
+def _options() -> ArgumentParser:
+    parser = ArgumentParser("mddit bench engine", description=__doc__)
+    parser.add_argument("--model", default="scenes-pixart", help="id, hub id or folder (default scenes-pixart)")
+    parser.add_argument("--images", type=int, nargs="+", default=[1, 8], help="images at one time (default 1, then 8)")
+    parser.add_argument("--steps", type=int, default=10, help="inference steps (default 10)")
+    parser.add_argument("--rounds", type=int, default=5, help="every row is timed this often (default 5)")
+    parser.add_argument(
+        "--peers",
+        type=float,
+        metavar="BUDGET",
+        help="compare with diffusers' caches and cache-dit at about this budget",
+    )
+    parser.add_argument("--shapes", nargs="+", choices=sorted(SHAPES), help="time these instead, with random weights")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", help="pixels a side of the shapes (default: all that they have)"
+    )
+    parser.add_argument("--bfloat16", action="store_true", help="of the shapes on a CPU too; a GPU always has it")
+    return parser

@@ -2,10 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from mddit_ui.core.policy import Action, Policy, ages
+
+
+class Cell(NamedTuple):
+    """One cell of a policy and of its plan; see ``Plan``."""
+
+    action: Action
+    store: bool
+    joined: bool
+    last: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +38,12 @@ class Plan:
     joined: np.ndarray
     free: np.ndarray
     live: np.ndarray
+
+    def rows(self, policy: Policy) -> list[list["Cell"]]:
+        """What to do in each cell, in plain Python, by step: a run looks it up and works nothing out."""
+        columns = (policy.actions, self.store, self.joined, self.free)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        return [[Cell(Action(action), *rest) for action, *rest in zip(*row, strict=True)] for row in rows]
 
     @property
     def peak_residuals(self) -> int:

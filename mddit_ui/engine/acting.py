@@ -1,21 +1,23 @@
 """The hooks through which a policy acts: one on the root of a transformer, one on each site."""
 
 import inspect
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
+import torch
 from diffusers.hooks.hooks import CacheContext, ModelHook, StateManager
 from diffusers.utils.torch_utils import unwrap_module
 from torch import nn
 
 from mddit_ui.core.cost import MacTable
-from mddit_ui.core.plan import Plan
+from mddit_ui.core.errors import ModelError
+from mddit_ui.core.plan import Cell, Plan
 from mddit_ui.core.policy import Action, Policy
 from mddit_ui.engine.residuals import CARRYING, Residuals, Tally
 from mddit_ui.engine.steps import StepClock
+from mddit_ui.engine.stopwatch import Stopwatch
 from mddit_ui.engine.streams import Streams, copies, guess, learn
 from mddit_ui.models.sites import Site
 
@@ -48,7 +50,7 @@ class Slot:
 
     args: tuple  # of the first step
     kwargs: dict[str, Any]
-    counts: np.ndarray  # (sites, skip | cache | compute)
+    counts: list[list[int]]  # (sites, skip | cache | compute)
     site_bytes: np.ndarray  # (sites,) of one residual
     calls: int = 0
     macs: MacTable | None = None  # of one call, all computed; counted when asked for
@@ -70,10 +72,12 @@ class Run:
     slots: dict[str, Slot] = field(default_factory=dict)  # calls that make up one step, in their order
     calls: int = 0
     steps: int = 0
-    seconds: float = 0.0
+    watch: Stopwatch = field(default_factory=lambda: Stopwatch(torch.device("cpu")))
     step: int = -1  # -1: outside of the transformer's forward
     slot: str = ""
     current: Residuals | None = None
+    rows: list[list[Cell]] = field(default_factory=list)  # of the policy and its plan
+    row: list[Cell] = field(default_factory=list)  # of this step; empty without a policy
 
     @property
     def chained(self) -> list[bool]:
@@ -84,26 +88,31 @@ class Run:
         """A new run starts with all counts at zero."""
         self.tally.held_bytes = self.tally.peak_bytes = 0
         self.filled = self.calls = self.steps = 0
-        self.seconds = 0.0
+        self.watch.reset()
         self.slots = {}
 
     def enter(self, step: int, slot: str, args: tuple, kwargs: dict[str, Any]) -> None:
         """A call of the transformer is about to run."""
         if slot not in self.slots:
             sites = len(self.sites)
-            self.slots[slot] = Slot(args, kwargs, np.zeros((sites, 3), int), np.zeros(sites, int))
+            self.slots[slot] = Slot(args, kwargs, [[0, 0, 0] for _ in range(sites)], np.zeros(sites, int))
         self.slots[slot].calls += 1
+        self.row = self.rows[step] if self.rows else []
         self.step, self.slot = step, slot
         self.steps = step + 1
         self.calls += 1
 
     def count(self, site: int, action: int) -> None:
-        self.slots[self.slot].counts[site, action + 1] += 1
+        self.slots[self.slot].counts[site][action + 1] += 1
 
     @property
     def counts(self) -> np.ndarray:
         """(sites, skip | cache | compute) over all calls."""
-        return sum((slot.counts for slot in self.slots.values()), np.zeros((len(self.sites), 3), int))
+        return (
+            np.sum([slot.counts for slot in self.slots.values()], 0, int).reshape(-1, 3)
+            if self.slots
+            else (np.zeros((len(self.sites), 3), int))
+        )
 
 
 class Hook(ModelHook):
@@ -132,11 +141,10 @@ class RootHook(Hook):
 
     _is_stateful = True
 
-    def __init__(self, run: Run, observe: Callable[[Call], None] | None, synchronize: Callable[[], None]) -> None:
+    def __init__(self, run: Run, observe: Callable[[Call], None] | None) -> None:
         super().__init__()
         self.run = run
         self.observe = observe
-        self.synchronize = synchronize
         carrying = CARRYING[run.policy.carry if run.policy else "residual"]
         self.states = StateManager(
             cast(Any, Residuals), init_args=(run.tally, run.broken, carrying, frozenset(run.readers))
@@ -157,8 +165,7 @@ class RootHook(Hook):
         is_first = begins or step + 1 != run.steps
         run.enter(step, slot, args, kwargs)
         run.current = self._residuals(slot, context)
-        self.synchronize()
-        start = time.perf_counter()
+        run.watch.start()
         try:
             output = self.fn_ref.original_forward(*args, **kwargs)
             if run.current.chain is not None:
@@ -168,8 +175,7 @@ class RootHook(Hook):
             raise
         finally:
             run.step, run.current = -1, None
-        self.synchronize()
-        run.seconds += time.perf_counter() - start
+        run.watch.stop()
         if self.observe is not None:
             try:
                 self.observe(Call(step, is_first, args, kwargs, output))
@@ -218,18 +224,18 @@ class BlockHook(Hook):
     def new_forward(self, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         run, index = self.run, self.index
         residuals = run.current
-        if residuals is None or run.policy is None or run.plan is None:
+        if residuals is None or not run.row:
             return self.original(module, *args, **kwargs)
-        action = run.policy.actions[run.step, index]
-        if action == Action.COMPUTE and run.plan.store[run.step, index]:
-            return self._store(module, args, kwargs, bool(run.plan.joined[run.step, index]))
-        residuals.close()
+        action, store, joined, last = run.row[index]
+        if store:
+            return self._store(module, args, kwargs, joined)
+        if residuals.chain is not None:
+            residuals.close()
         if action == Action.COMPUTE:
             return self._compute(module, args, kwargs)
         streams = run.streams.get(index) or self._guess(module, args, kwargs)
         inputs = streams.inputs(args, kwargs)
         if action == Action.CACHE:
-            last = bool(run.plan.free[run.step, index])
             outputs = residuals.use(index, inputs, last)
             if outputs is None:
                 run.filled += 1
@@ -247,8 +253,26 @@ class BlockHook(Hook):
             return self.original(module, *args, **kwargs)
         before = before or copies(module, args, kwargs)
         output = self.original(module, *args, **kwargs)
-        self.run.streams[self.index] = learn(module, args, kwargs, output, before)
+        self.run.streams[self.index] = self._prove(module, args, kwargs, output, before)
         return output
+
+    def _prove(self, module: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any, before: dict) -> Streams:
+        """The streams, from a real call; what cells before it went by must have been the same.
+
+        Raises:
+            ModelError: they can't be told, or were others.
+        """
+        name = self.run.sites[self.index].name
+        try:
+            proven = learn(module, args, kwargs, output, before)
+        except ModelError as error:
+            raise ModelError(f"{name}: {error}") from None
+        guessed = self.guessed
+        if guessed is not None and (guessed.names, guessed.single) != (proven.names, proven.single):
+            raise ModelError(
+                f"{name} looked as if it returned {guessed}, but it returns {proven}; compute its first cell."
+            )
+        return proven
 
     def _store(self, module: nn.Module, args: tuple, kwargs: dict[str, Any], joins: bool) -> Any:
         """Run the block and take its residual."""
@@ -275,5 +299,5 @@ class BlockHook(Hook):
         if self.guessed is None:
             before = copies(module, args, kwargs)
             output = self.original(module, **before)
-            self.guessed = learn(module, (), before, output, before)
+            self.guessed = self._prove(module, (), before, output, before)
         return self.guessed

@@ -29,15 +29,14 @@ class BranchHook(Hook):
     def new_forward(self, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         run, index = self.run, self.index
         residuals = run.current
-        if residuals is None or run.policy is None or run.plan is None:
+        if residuals is None or not run.row:
             return self.original(module, *args, **kwargs)
-        action = run.policy.actions[run.step, index]
+        action, store, _, last = run.row[index]
         if action == Action.SKIP:
             run.count(index, Action.SKIP)
             if run.slot not in self.shapes:
                 self._outputs(module, self.original(module, *args, **kwargs))
             return self._pack(tuple(self._zeros(shape) for shape in self.shapes[run.slot]))
-        last = bool(run.plan.free[run.step, index])
         if action == Action.CACHE:
             kept = residuals.take(index, last)
             if kept is not None:
@@ -47,7 +46,7 @@ class BranchHook(Hook):
         run.count(index, Action.COMPUTE)
         output = self.original(module, *args, **kwargs)
         outputs = self._outputs(module, output)
-        if run.plan.store[run.step, index] or (action == Action.CACHE and not last):
+        if store or (action == Action.CACHE and not last):
             dtypes = tuple(None if tensor is None else tensor.dtype for tensor in outputs)
             # A copy: the block may scale what it gets in place.
             copied = tuple(None if tensor is None else tensor.clone() for tensor in outputs)

@@ -20,6 +20,7 @@ from mddit_ui.engine.branches import BranchHook
 from mddit_ui.engine.macs import count_call
 from mddit_ui.engine.report import Report, SiteReport
 from mddit_ui.engine.steps import StepClock
+from mddit_ui.engine.stopwatch import Stopwatch
 from mddit_ui.models.sites import Granularity, Site, find_sites
 from mddit_ui.models.skip_dit import long_skips
 
@@ -70,14 +71,16 @@ def attach(
     sites = _columns(transformer, policy) if policy else find_sites(transformer, granularity) if site_hook else ()
     _check_free(transformer)
     clock = StepClock(policy.steps if policy else None, scheduler)
-    run = Run(policy, sites, clock)
+    device = next((parameter.device for parameter in transformer.parameters()), torch.device("cpu"))
+    run = Run(policy, sites, clock, watch=Stopwatch(device))
     if policy is not None:
         run.broken = {
             index for index, site in enumerate(sites) if site.kind == "branch"
         }  # they don't follow each other
         run.readers = _readers(transformer, sites)
         run.plan = plan(policy, run.chained, run.readers)
-    root = RootHook(run, observe, _synchronizer(transformer))
+        run.rows = run.plan.rows(policy)
+    root = RootHook(run, observe)
     return AppliedPolicy(transformer, run, root, site_hook or _site_hook)
 
 
@@ -127,7 +130,7 @@ class AppliedPolicy:
     @property
     def seconds(self) -> float:
         """Time inside the transformer in the last run."""
-        return self.run.seconds
+        return self.run.watch.seconds
 
     @property
     def macs(self) -> float:
@@ -139,7 +142,9 @@ class AppliedPolicy:
         if not self.run.slots:
             raise ModelError("Nothing has run yet; run the pipeline, then ask for MACs.")
         return sum(
-            float(slot.counts[:, 2] @ table.site_macs + slot.calls * table.rest_macs) for slot, table in self._costs()
+            sum(counts[2] * macs for counts, macs in zip(slot.counts, table.site_macs.tolist(), strict=True))
+            + slot.calls * table.rest_macs
+            for slot, table in self._costs()
         )
 
     def report(self) -> Report:
@@ -163,7 +168,7 @@ class AppliedPolicy:
             full_macs=sum(table.full(slot.calls) for slot, table in self._costs()),
             peak_cache_bytes=run.tally.peak_bytes,
             predicted_cache_bytes=predicted,
-            seconds=run.seconds,
+            seconds=run.watch.seconds,
         )
 
     def _costs(self) -> Iterator[tuple[Slot, MacTable]]:
@@ -262,11 +267,3 @@ def _check_free(transformer: nn.Module) -> None:
     registry = vars(transformer).get("_diffusers_hook")
     if registry is not None and ROOT_HOOK in registry.hooks:
         raise PolicyError("This transformer already follows a policy; remove() that one first.")
-
-
-def _synchronizer(transformer: nn.Module) -> Callable[[], None]:
-    """Waits for the accelerator, so that times mean something."""
-    device = next((p.device for p in transformer.parameters()), torch.device("cpu"))
-    if device.type == "cuda":
-        return lambda: torch.cuda.synchronize(device)
-    return lambda: None

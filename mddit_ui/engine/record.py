@@ -49,7 +49,7 @@ def record(
     with attach(target, None, watched.observe, hook, granularity) as applied:
         watched.applied = applied
         transformer = applied.transformer
-        before = _hook_names(transformer)
+        before = hook_names(transformer)
 
         def begin(*_: object) -> None:
             watched.running.clear()
@@ -60,7 +60,7 @@ def record(
             yield Recording(applied, watched)
         finally:
             handle.remove()
-            _remove_others(transformer, before)
+            remove_others(transformer, before)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +153,7 @@ def managers(hook: Any) -> list[StateManager]:
     return [value for value in vars(hook).values() if isinstance(value, StateManager)]
 
 
-def _hook_names(transformer: nn.Module) -> dict[nn.Module, set[str]]:
+def hook_names(transformer: nn.Module) -> dict[nn.Module, set[str]]:
     return {
         module: set(vars(module)["_diffusers_hook"].hooks)
         for module in transformer.modules()
@@ -161,7 +161,7 @@ def _hook_names(transformer: nn.Module) -> dict[nn.Module, set[str]]:
     }
 
 
-def _remove_others(transformer: nn.Module, before: dict[nn.Module, set[str]]) -> None:
+def remove_others(transformer: nn.Module, before: dict[nn.Module, set[str]]) -> None:
     """Take off what was put on since; the last one first, as diffusers' removal wants it."""
     for module in transformer.modules():
         registry = vars(module).get("_diffusers_hook")
@@ -173,4 +173,4 @@ def _remove_others(transformer: nn.Module, before: dict[nn.Module, set[str]]) ->
             del module._diffusers_hook
             vars(module).pop("forward", None)
     if getattr(transformer, "_cache_config", None) is not None:
-        transformer._cache_config = None
+        transformer._cache_config = None  # type: ignore[assignment]

@@ -26,6 +26,7 @@ class StepClock:
         self.rows = rows
         self.scheduler = scheduler
         self.timesteps: torch.Tensor | None = None  # the scheduler's table of this run
+        self.values: list[float] = []  # the same
         self.reset()
 
     def reset(self) -> None:
@@ -46,9 +47,9 @@ class StepClock:
         Raises:
             PolicyError: the run has more (or, where the scheduler tells, other) steps than the policy.
         """
-        value = _value(timestep)
-        name = None if context is None else context.name
         begins = self._new_schedule() or self.step < 0
+        value = self._told(timestep)
+        name = None if context is None else context.name
         if begins:
             self.reset()
         if context is not None and context.step_index is not None:
@@ -80,12 +81,27 @@ class StepClock:
         if table is self.timesteps:
             return False
         self.timesteps = table
+        self.values = table.tolist()
         if self.rows is not None and len(table) != self.rows:
             raise PolicyError(
                 f"The policy has {self.rows} steps, this run makes {len(table)} model evaluations; "
                 f"use policy.resample({len(table)}), or run with the number of steps that it was made for."
             )
         return True
+
+    def _told(self, timestep: Any) -> float | None:
+        """The timestep as a number. One that lies in the scheduler's table is looked up: no GPU is waited for."""
+        if self.timesteps is None or not isinstance(timestep, torch.Tensor):
+            return _value(timestep)
+        table = self.timesteps
+        is_inside = (
+            timestep.dtype == table.dtype
+            and timestep.untyped_storage().data_ptr() == table.untyped_storage().data_ptr()
+            and (timestep.numel() == 1 or not any(timestep.stride()))
+            and table.is_contiguous()
+        )
+        row = timestep.storage_offset() - table.storage_offset()
+        return self.values[row] if is_inside and 0 <= row < len(self.values) else _value(timestep)
 
     def _first_row(self, value: float | None) -> int:
         """0, or where an image-to-image run enters the schedule."""

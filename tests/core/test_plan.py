@@ -96,3 +96,16 @@ def test_a_long_skip_reads_what_is_kept_as_one_only_where_its_reader_runs():
     assert made.joined.tolist() == [[False, False, True, False]] * 3
     assert made.peak_residuals == 2
     assert plan(policy, readers={0: None}).joined[0].tolist() == [False, False, True, False]
+
+
+@given(policies())
+def test_rows_are_the_plan_in_plain_python(policy: Policy):
+    made = plan(policy)
+    rows = made.rows(policy)
+    assert [[(int(c.action), c.store, c.joined, c.last) for c in row] for row in rows] == [
+        list(zip(*columns, strict=True))
+        for columns in zip(
+            policy.actions.tolist(), made.store.tolist(), made.joined.tolist(), made.free.tolist(), strict=True
+        )
+    ]
+    assert type(rows[0][0].store) is bool

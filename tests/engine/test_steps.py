@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from diffusers import DPMSolverMultistepScheduler
 from diffusers.hooks.hooks import CacheContext
 
 from mddit_ui.core.errors import PolicyError
@@ -135,3 +136,20 @@ def test_errors_say_expected_got_and_what_to_do():
 
 def test_any_number_of_steps_without_a_policy():
     assert rows(StepClock(None), [float(t) for t in range(50, 0, -1)]) == list(range(50))
+
+
+def test_a_timestep_of_the_schedulers_table_is_looked_up_there():
+    """A GPU would have to be waited for, were the number read from the tensor that the transformer gets."""
+    scheduler = DPMSolverMultistepScheduler()
+    scheduler.set_timesteps(4)
+    clock = StepClock(4, lambda: scheduler)
+    for row, timestep in enumerate(scheduler.timesteps):
+        clock.tick(timestep[None].expand(6))
+        assert (clock.step, clock.value) == (row, float(timestep))
+    table = scheduler.timesteps
+    clock.values = [-1.0, -2.0, -3.0, -4.0]
+    assert clock._told(table[2]) == -3
+    assert clock._told(table[1][None].expand(2)) == -2
+    assert clock._told(table[1:3]) == float(table[1:3].double().mean())  # a timestep for each row of the batch
+    assert clock._told(table[2].clone()) == float(table[2])
+    assert clock._told(table[2] / 1000) == float(table[2] / 1000)

@@ -1,0 +1,180 @@
+"""Other caches on the same model, and a policy of whole steps at the MACs that each of them takes."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from diffusers.hooks.hooks import CacheContext
+
+from mddit_ui.bench.subjects import Subject
+from mddit_ui.bench.timing import Arrangement, interleaved, macs_of, speed_up
+from mddit_ui.core.policy import Policy
+from mddit_ui.core.records import GenerationConfig
+from mddit_ui.engine.caches import METHODS
+from mddit_ui.engine.hooks import attach
+from mddit_ui.engine.record import CONTEXT, hook_names, managers, remove_others
+from mddit_ui.engine.sampling import decode
+from mddit_ui.metrics.fidelity import latent_error, psnr
+from mddit_ui.models.loading import LoadedModel
+
+INSTALL = "pip install cache-dit"
+UNTOUCHED = ("untouched", "untouched, once more")
+HALVINGS = 7  # of the interval in which a threshold is looked for
+
+Knob = Callable[[float], Arrangement]  # a cache by its one number
+
+
+class Row(NamedTuple):
+    """One cache at work; errors are means over the images, against full depth."""
+
+    name: str
+    budget: float  # MACs counted in the run / MACs of the untouched model
+    speed_up: float
+    psnr: float
+    latent_error: float
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A cache whose MACs are set by one number: a threshold (found by halving), or one of several values."""
+
+    name: str
+    knob: Knob
+    values: Sequence[float] = ()
+    highest: float = 1.0
+
+
+def has_cache_dit() -> bool:
+    return find_spec("cache_dit") is not None
+
+
+def peers(loaded: LoadedModel, steps: int) -> list[Peer]:
+    """Those that are installed."""
+
+    def of_diffusers(method: str, number: str, **fixed: float) -> Knob:
+        return lambda value: lambda: _diffusers(loaded, method, {"steps": steps, number: value, **fixed})
+
+    found = [
+        Peer("diffusers FirstBlockCache", of_diffusers("first-block-cache", "threshold")),
+        Peer("diffusers TaylorSeer, order 1", of_diffusers("taylorseer", "interval", warmup=2, order=1), (2, 3, 4, 5)),
+    ]
+    if has_cache_dit():
+        found.append(Peer("cache-dit DBCache F1B0", lambda value: lambda: _cache_dit(loaded, value, order=0)))
+        found.append(
+            Peer("cache-dit DBCache F1B0, TaylorSeer", lambda value: lambda: _cache_dit(loaded, value, order=1))
+        )
+    return found
+
+
+def measure(
+    loaded: LoadedModel,
+    config: GenerationConfig,
+    subject: Subject,
+    budget: float,
+    rounds: int,
+    same_macs: Callable[..., Policy],
+) -> list[Row]:
+    """Each cache at about ``budget``, then the policy that ``same_macs(table, steps, budget)`` makes of its MACs."""
+    full, reference = macs_of(subject, nullcontext)
+    arrangements: dict[str, Arrangement] = {}
+    for peer in peers(loaded, subject.steps):
+        value = _setting(subject, peer, budget * full)
+        name = f"{peer.name}, {value:.3g}"
+        arrangements[name] = peer.knob(value)
+        policy = same_macs(subject.table, subject.steps, macs_of(subject, arrangements[name])[0] / full)
+        arrangements[f"policy at the MACs of {name}"] = _under(subject, policy)
+    seen = {name: macs_of(subject, arrangement) for name, arrangement in arrangements.items()}
+    seconds = interleaved(subject, dict.fromkeys(UNTOUCHED, nullcontext) | arrangements, rounds)
+    pictures = decode(loaded, reference)
+    return [
+        Row(
+            name,
+            macs / full,
+            speed_up(seconds, name, UNTOUCHED),
+            float(np.minimum(psnr(decode(loaded, latents), pictures), 100).mean()),
+            float(latent_error(_array(latents), _array(reference)).mean()),
+        )
+        for name, (macs, latents) in seen.items()
+    ]
+
+
+def markdown(rows: Sequence[Row], subject: Subject) -> Iterator[str]:
+    yield f"{subject.title}, {subject.images} images, {subject.steps} steps; MACs as counted in the run"
+    yield ""
+    yield "| cache | budget | promised by MACs | speed-up | of the promise | PSNR, dB | latent error |"
+    yield "|---|---:|---:|---:|---:|---:|---:|"
+    for row in rows:
+        speeds = f"{1 / row.budget:.3f} | {row.speed_up:.3f} | {row.speed_up * row.budget:.1%}"
+        yield f"| {row.name} | {row.budget:.3f} | {speeds} | {row.psnr:.2f} | {row.latent_error:.2e} |"
+
+
+def _setting(subject: Subject, peer: Peer, macs: float) -> float:
+    """The number at which a cache comes nearest to these MACs."""
+
+    def counted(value: float) -> float:
+        return macs_of(subject, peer.knob(value))[0]
+
+    if peer.values:
+        return min(peer.values, key=lambda value: abs(counted(value) - macs))
+    low, high = 0.0, peer.highest  # a higher threshold computes less
+    tried: dict[float, float] = {}
+    for _ in range(HALVINGS):
+        value = (low + high) / 2
+        tried[value] = counted(value)
+        low, high = (value, high) if tried[value] > macs else (low, value)
+    return min(tried, key=lambda value: abs(tried[value] - macs))
+
+
+def _under(subject: Subject, policy: Policy) -> Arrangement:
+    return lambda: attach(subject.target, policy)
+
+
+@contextmanager
+def _diffusers(loaded: LoadedModel, method: str, settings: dict[str, Any]) -> Iterator[None]:
+    """One of diffusers' caches, with the context that its state wants and the pipeline may not set."""
+    transformer = loaded.transformer
+    before = hook_names(transformer)
+    try:
+        METHODS[method].apply(transformer, **settings)
+        for module in transformer.modules():
+            registry = vars(module).get("_diffusers_hook")
+            for hook in registry.hooks.values() if registry is not None else ():
+                for manager in managers(hook):
+                    manager.set_context(CacheContext(CONTEXT))
+        yield
+    finally:
+        remove_others(transformer, before)
+
+
+@contextmanager
+def _cache_dit(loaded: LoadedModel, threshold: float, order: int) -> Iterator[None]:
+    """cache-dit's DBCache: the first block decides for all others; order 1 extrapolates their residual."""
+    import cache_dit
+
+    logging.getLogger("cache_dit").setLevel(logging.ERROR)
+    pipe = loaded.pipe
+    scheduler, call = pipe.scheduler, type(pipe).__call__
+    before = {module: set(vars(module)) for module in pipe.transformer.modules()}
+    config = cache_dit.DBCacheConfig(
+        Fn_compute_blocks=1, Bn_compute_blocks=0, residual_diff_threshold=threshold, max_warmup_steps=2
+    )
+    calibrator = cache_dit.TaylorSeerCalibratorConfig(taylorseer_order=order) if order else None
+    try:
+        cache_dit.enable_cache(pipe, cache_config=config, calibrator_config=calibrator)
+        yield
+    finally:
+        cache_dit.disable_cache(pipe)
+        type(pipe).__call__ = call
+        for module, names in before.items():  # it leaves its statistics, and the forward, on the modules
+            for name in set(vars(module)) - names:
+                delattr(module, name)
+        pipe.scheduler = scheduler
+
+
+def _array(latents: torch.Tensor) -> np.ndarray:
+    return latents.float().cpu().numpy()
