@@ -1,6 +1,7 @@
 """``mddit policies record``: run one of diffusers' caches, and keep what it computed as a policy."""
 
 from argparse import ArgumentParser, Namespace
+from typing import Any
 
 from mddit_ui.cli.options import (
     DEFAULT_MODEL,
@@ -58,9 +59,9 @@ def run(args: Namespace) -> None:
     given = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
     with progress(config.steps, "step") as bar:
 
-        def on_step(event: object) -> None:
-            bar.total = event.steps  # type: ignore[attr-defined]
-            bar.update(event.step + 1 - bar.n)  # type: ignore[attr-defined]
+        def on_step(event: Any) -> None:
+            bar.total = event.steps
+            bar.update(event.step + 1 - bar.n)
 
         policy = exchange.record(spec.id, config, args.method, given, on_step=on_step)
     policy = replace(policy, name=args.name) if args.name else policy

@@ -11,7 +11,7 @@ from mddit_ui.store.searches import SearchRow
 
 POLL_SECONDS = 0.5
 MOVING = ("queued", "running")
-BAR = "{n}/{total} |{bar:20}|{postfix}"
+BAR = "{n}/{total} |{bar:20}| {desc}"
 
 
 def follow(search: str, args: Namespace) -> None:
@@ -113,7 +113,7 @@ def _watch(search: str) -> SearchRow:
     row = searches.view(search)
     with progress(row.config.evaluations, "policy", BAR) as bar:
         while True:
-            bar.set_postfix_str(words(row), refresh=False)
+            bar.set_description_str(words(row), refresh=False)
             bar.n = row.done
             bar.refresh()
             if row.state not in MOVING:
