@@ -17,7 +17,8 @@ def row(done: int = 12, **more) -> SearchRow:
     config = SearchConfig(model="tiny", prompts=("a ball",), budget=0.5, evaluations=40, **more.pop("config", {}))
     facts = {
         "id": "ab" * 16, "created": 0.0, "state": "running", "wanted": "run", "config": config, "error": "",
-        "done": done, "generation": 1, "best": BEST, "reference": SCORE, "baselines": {}, "baseline_budgets": {}, "finalists": {},
+        "done": done, "generation": 1, "best": BEST, "reference": SCORE, "baselines": {},
+        "baseline_budgets": {}, "finalists": {},
         "seconds_left": 75.0, "evaluations_per_minute": 22.4, "locked": None, "worker_pid": None, "worker_started": "",
         "heartbeat": None,
     }  # fmt: skip
