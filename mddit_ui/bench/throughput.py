@@ -100,19 +100,20 @@ def _naive_score(model: str, request: GenerationConfig, policy: Policy, referenc
 def _pipeline_call(model: str, request: GenerationConfig, policy: Policy) -> tuple[np.ndarray, float]:
     """What a person writes who has ``apply_policy`` and a pipeline: prompts in, pictures out, then their CLIP score."""
     loaded = load(model)
+    arguments = {
+        **loaded.spec.call,
+        "prompt": list(request.prompts),
+        "num_inference_steps": request.steps,
+        "guidance_scale": request.guidance_scale,
+        "height": request.height,
+        "width": request.width,
+        "generator": [torch.Generator().manual_seed(seed) for seed in request.image_seeds],
+        "output_type": "np",
+        "use_resolution_binning": False,
+        "clean_caption": False,
+    }
     with apply_policy(loaded.pipe, policy):
-        pictures = loaded.pipe(
-            prompt=list(request.prompts),
-            num_inference_steps=request.steps,
-            guidance_scale=request.guidance_scale,
-            height=request.height,
-            width=request.width,
-            generator=[torch.Generator().manual_seed(seed) for seed in request.image_seeds],
-            output_type="np",
-            use_resolution_binning=False,
-            clean_caption=False,
-            **loaded.spec.call,
-        ).images
+        pictures = loaded.pipe(**arguments).images
     images = np.rint(pictures * 255).astype(np.uint8)
     scorer = ClipScorer.load(loaded.spec.clip)
     return images, float(scorer.score(images, list(request.prompts)).mean())

@@ -99,6 +99,7 @@ stage.addEventListener("keydown", (event) => {
   }
   event.preventDefault(); event.stopPropagation();
 });
+root.addEventListener("keydown", (event) => { if (event.key === "Escape" && COMMANDS.help.on()) { run("help", event); root.querySelector('[data-do="help"]').focus(); } });
 root.addEventListener("click", (event) => { const button = event.target.closest("[data-do]"); if (button) run(button.dataset.do, event); });
 root.querySelector(".pg-n").addEventListener("keydown", (event) => { if (event.key === "Enter") run("every", event); });
 

@@ -1,0 +1,46 @@
+"""Locked cells in the whole app: a preset leaves them, a reload and a link bring them back, a search is given them."""
+
+from playwright.sync_api import Page, expect
+
+from mddit_ui.core.policy import Policy
+from mddit_ui.core.records import GenerationConfig
+from mddit_ui.ui.state import Session, pack
+from tests.ui.conftest import App, ready
+from tests.ui.test_app import drag, expect_rows
+
+
+def locked(page: Page) -> str:
+    return page.inner_text('#editor [data-count="lock"]')
+
+
+def test_locked_cells_stay(app: App) -> None:
+    policy = Policy.from_rows(["####", "#.##", "####", "####", "####", "####"])
+    config = GenerationConfig(prompts=("a large red ball",), steps=6, height=64, width=64)
+    page = app.page(
+        "?s=" + pack(Session("tiny-pixart", policy, config, ("????", "?.??", "????", "????", "????", "????")))
+    )
+    expect_rows(page, "/".join(policy.rows))
+    assert locked(page) == "1"
+
+    page.click('#editor [data-do="compute"]')
+    drag(page, (1, 0), (1, 3))
+    expect_rows(page, "/".join(policy.rows))
+    page.locator("#preset label", has_text="Every n-th step").click()
+    expect_rows(page, "####/=.==/====/####/====/====")
+    assert locked(page) == "1"
+
+    page.click('#editor [data-do="lock"]')
+    drag(page, (4, 2), (4, 3))
+    expect(page.locator('#editor [data-count="lock"]')).to_have_text("3")
+    expect(page.locator("#editor .pg")).to_have_attribute("data-checked", "true")
+    page.wait_for_function("localStorage.getItem('mddit-session')")
+    before = page.evaluate("localStorage.getItem('mddit-session')")
+    page.click('#editor [data-do="skip"]')
+    drag(page, (5, 0), (5, 0))
+    page.wait_for_function("(was) => localStorage.getItem('mddit-session') !== was", arg=before)
+    page.reload()
+    ready(page)
+    expect_rows(page, "####/=.==/====/####/====/.===")
+    expect(page.locator('#editor [data-count="lock"]')).to_have_text("3")
+    page.click('#editor [data-do="unlock"]')
+    assert locked(page) == ""
