@@ -42,7 +42,7 @@ ROUNDS = 3  # of a timing; the best one counts
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m mddit_ui.bench.tables", description=__doc__)
+    parser = argparse.ArgumentParser(prog="mddit bench tables", description=__doc__)
     parser.add_argument("--settings", nargs="+", choices=sorted(SETTINGS), default=sorted(SETTINGS))
     parser.add_argument("--budgets", nargs="+", type=float, default=BUDGETS)
     parser.add_argument("--images", type=int, default=100, help="of the hold-out set, to judge by")
