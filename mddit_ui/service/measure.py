@@ -174,17 +174,17 @@ def _wrong(spec: ModelSpec, caption: str) -> list[str]:
     if spec.classes:
         return [label.caption for label in spec.classes if label.caption and label.caption != caption]
     attributes = (spec.grammar or {}).get("attributes")
-    if not attributes:
+    if not attributes or len(hard_negatives(attributes, caption)) < NEGATIVES:
         return []
     return hard_negatives(attributes, caption, NEGATIVES, np.random.default_rng(zlib.crc32(caption.encode())))
 
 
 def _joined(spec: ModelSpec, parts: list[dict[str, np.ndarray]]) -> Measurement:
     def mean(name: str) -> float | None:
-        return float(joined(name).mean()) if name in parts[0] else None
+        return float(joined(name).mean()) if all(name in part for part in parts) else None
 
     def error(name: str) -> float | None:
-        if name not in parts[0] or len(joined(name)) < 2:
+        if mean(name) is None or len(joined(name)) < 2:
             return None
         return float(joined(name).std(ddof=1) / len(joined(name)) ** 0.5)
 
