@@ -33,7 +33,8 @@ class Rate(NamedTuple):
     search: float
     naive: float
     processes: int
-    recalled: float  # share of the computed cells that were known, had there been one process
+    request: GenerationConfig
+    policies: list[Policy]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,12 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--evaluations", type=int, default=48, help="of the search")
     parser.add_argument("--naive", type=int, default=8, help="of the naive loop")
     args = parser.parse_args(arguments)
-    rate = measure(args.model, args.steps, args.budget, args.images, args.evaluations, args.naive)
     print(f"{args.images} prompts, {args.steps} steps, budget {args.budget:g}, {cores()} cores")
     print("| loop | evaluations a minute |\n|---|---:|")
+    rate = measure(args.model, args.steps, args.budget, args.images, args.evaluations, args.naive)
     print(f"| a pipeline call for each candidate, one process | {rate.naive:.1f} |")
     print(f"| search, {rate.processes} processes | {rate.search:.1f} |")
-    print(f"{rate.search / rate.naive:.2f} times as many; {100 * rate.recalled:.0f}% of the computed cells are shared")
+    print(f"{rate.search / rate.naive:.2f} times as many", flush=True)
+    print(f"{100 * recalled(args.model, rate):.0f}% of the computed cells are shared, had there been one process")
     return 0
 
 
@@ -89,7 +91,7 @@ def measure(model: str, steps: int, budget: float, images: int, evaluations: int
     for policy, score in zip(policies, scores, strict=True):
         if not np.isclose(score.clip_score, known[policy].clip_score, atol=0.05):
             raise AssertionError(f"The two loops disagree: {score.clip_score}, {known[policy].clip_score}.")
-    return Rate(60 * len(found) / searched, 60 * len(policies) / called, processes, _recalled(model, request, found))
+    return Rate(60 * len(found) / searched, 60 * len(policies) / called, processes, request, list(known))
 
 
 def _naive_score(model: str, request: GenerationConfig, policy: Policy, reference: np.ndarray) -> Score:
@@ -119,11 +121,10 @@ def _pipeline_call(model: str, request: GenerationConfig, policy: Policy) -> tup
     return images, float(scorer.score(images, list(request.prompts)).mean())
 
 
-def _recalled(model: str, request: GenerationConfig, found: Sequence[Evaluation]) -> float:
-    """In a process of its own, all policies in order."""
-    evaluator = make_evaluator(model, request)
-    for each in found:
-        evaluator.score(each.policy)
-    memos = evaluator.memos.values()
-    recalled, computed = sum(memo.recalled for memo in memos), sum(memo.computed for memo in memos)
-    return recalled / max(recalled + computed, 1)
+def recalled(model: str, rate: Rate) -> float:
+    """The share of the computed cells that were known before, all policies in their order."""
+    evaluator = make_evaluator(model, rate.request)
+    for policy in rate.policies:
+        evaluator.score(policy)
+    memo = evaluator.memo
+    return memo.recalled / max(memo.recalled + memo.computed, 1)

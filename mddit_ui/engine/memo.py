@@ -1,6 +1,8 @@
 """Policies whose first cells are equal do the same work there; what blocks gave is remembered and done once."""
 
 from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,7 +17,9 @@ LIMIT_BYTES = 2**29
 
 
 class Memo:
-    """Outputs of blocks in the runs of ONE request (model, prompts, seeds, sampler), by all cells that decide them.
+    """Outputs of blocks in the runs of one request (model, prompts, seeds, sampler), by all cells that decide them.
+
+    What serves several requests is given as its ``part`` of each.
 
     Runs under a memo give the very bits of runs without one. What was asked for longest ago goes first.
     """
@@ -27,9 +31,13 @@ class Memo:
         self.streams: dict[int, Streams] = {}
         self._outputs: OrderedDict[Any, tuple[Any, list[int]]] = OrderedDict()
 
-    def hook(self, run: Run, index: int) -> Hook:
+    def part(self, request: Hashable) -> "Part":
+        """What it has of one of several requests; they share its room."""
+        return Part(self, request)
+
+    def hook(self, run: Run, index: int, request: Hashable = None) -> Hook:
         """The hook of a column; see ``engine.hooks.attach``."""
-        return BranchHook(run, index) if run.sites[index].kind == "branch" else MemoHook(run, index, self)
+        return BranchHook(run, index) if run.sites[index].kind == "branch" else MemoHook(run, index, self, request)
 
     def recall(self, key: Any) -> Any:
         """What a block gave; ``None`` if that is not known, or was written to since."""
@@ -57,12 +65,24 @@ class Memo:
         self.held_bytes -= _size(self._outputs.pop(key)[0])
 
 
+@dataclass(frozen=True)
+class Part:
+    """A memo for the runs of one request among others."""
+
+    memo: Memo
+    request: Hashable
+
+    def hook(self, run: Run, index: int) -> Hook:
+        return self.memo.hook(run, index, self.request)
+
+
 class MemoHook(BlockHook):
     """A column of the policy whose computed cells are looked up first."""
 
-    def __init__(self, run: Run, index: int, memo: Memo) -> None:
+    def __init__(self, run: Run, index: int, memo: Memo, request: Hashable) -> None:
         super().__init__(run, index)
         self.memo = memo
+        self.request = request
 
     def original(self, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         key = self._key()
@@ -88,7 +108,7 @@ class MemoHook(BlockHook):
         count = step * len(run.sites) + index + 1
         before = run.policy.actions.ravel()[:count]
         joined = run.plan.joined.ravel()[:count] & (before == Action.CACHE)
-        return run.slot, run.policy.carry, before.tobytes(), joined.tobytes()
+        return self.request, run.slot, run.policy.carry, before.tobytes(), joined.tobytes()
 
 
 def _alias(output: Any) -> Any:

@@ -13,7 +13,7 @@ from mddit_ui.engine.acting import Call, StepEvent
 from mddit_ui.engine.adapters import call_arguments, seed_steps
 from mddit_ui.engine.hooks import AppliedPolicy, attach
 from mddit_ui.engine.measuring import Measurement, measure
-from mddit_ui.engine.memo import Memo
+from mddit_ui.engine.memo import Memo, Part
 from mddit_ui.engine.previews import preview
 from mddit_ui.engine.sampling import decode, sample, with_scheduler
 from mddit_ui.models.loading import LoadedModel
@@ -26,7 +26,7 @@ def generate(
     *,
     on_step: Callable[[StepEvent], None] | None = None,
     previews: bool = False,
-    memo: Memo | None = None,
+    memo: Memo | Part | None = None,
 ) -> RunResult:
     """Pictures of a config under a policy (``None``: the untouched model).
 

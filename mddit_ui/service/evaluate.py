@@ -1,7 +1,6 @@
 """Score policies: one on many prompts, or many on a few prompts for a search."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import pairwise
@@ -56,7 +55,7 @@ class Evaluator:
     def __init__(self, model_id: str, config: GenerationConfig) -> None:
         self.model_id = model_id
         self.config = config
-        self.memos: defaultdict[int, dict[int, Memo]] = defaultdict(lambda: defaultdict(Memo))  # of parts and batches
+        self.memo = Memo()
         self.reference = _generate(model_id, None, config)
         self.reference_score = score(model_id, self.reference, config, reference=self.reference)
 
@@ -71,9 +70,7 @@ class Evaluator:
         results: list[RunResult] = []
         for start, end in pairwise([0, *ends]):
             try:
-                results.append(
-                    _generate(self.model_id, policy, _part(self.config, start, end), memos=self.memos[start])
-                )
+                results.append(_generate(self.model_id, policy, _part(self.config, start, end), memo=self.memo))
             except NotFiniteError:
                 return Score()
             found = score(
@@ -119,14 +116,14 @@ def _generate(
     policy: Policy | None,
     config: GenerationConfig,
     done: Callable[[int], None] | None = None,
-    memos: Mapping[int, Memo] | None = None,
+    memo: Memo | None = None,
 ) -> RunResult:
-    """All images of a config, in batches; ``memos``: what each batch shares with other policies."""
+    """All images of a config, in batches; ``memo``: what they share with other policies."""
     results = []
     for start in range(0, config.images, BATCH):
         batch = _part(config, start, start + BATCH)
-        memo = None if memos is None else memos[start]
-        results.append(generate(model_id, policy, batch, memo=memo))
+        part = None if memo is None else memo.part((batch.prompts, batch.classes, batch.image_seeds))
+        results.append(generate(model_id, policy, batch, memo=part))
         if done is not None:
             done(min(start + BATCH, config.images))
     return _joined(results)

@@ -8,7 +8,7 @@ import numpy as np
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, RunResult, Score
 from mddit_ui.engine.acting import StepEvent
-from mddit_ui.engine.memo import Memo
+from mddit_ui.engine.memo import Memo, Part
 from mddit_ui.engine.runner import generate as run
 from mddit_ui.metrics.clip import ClipScorer
 from mddit_ui.metrics.fidelity import latent_error, psnr, ssim
@@ -25,7 +25,7 @@ def generate(
     *,
     on_step: Callable[[StepEvent], None] | None = None,
     previews: bool = False,
-    memo: Memo | None = None,
+    memo: Memo | Part | None = None,
 ) -> RunResult:
     """Pictures of a config under a policy (``None``: full depth); ``on_step`` may raise ``Cancelled``."""
     return run(load(model_id), policy, config, on_step=on_step, previews=previews, memo=memo)

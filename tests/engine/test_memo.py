@@ -90,3 +90,15 @@ def test_two_streams(tiny_flux):
     for policy in policies(4, 3):
         same(generate(loaded, policy, config(), memo=memo), generate(loaded, policy, config()))
     assert memo.recalled > 0
+
+
+def test_two_requests_share_the_room_and_nothing_else(tiny_pixart):
+    loaded = load(tiny_pixart)
+    memo = Memo()
+    other = config().replace(seeds=(3, 4))
+    policy = Policy.from_rows(["####"] * 6)
+    generate(loaded, policy, config(), memo=memo.part("one"))
+    generate(loaded, policy, config(), memo=memo.part("one"))
+    before = memo.recalled
+    same(generate(loaded, policy, other, memo=memo.part("other")), generate(loaded, policy, other))
+    assert memo.recalled == before

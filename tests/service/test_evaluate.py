@@ -8,6 +8,8 @@ import pytest
 from mddit_ui.core.errors import Cancelled, ConfigError, PolicyError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig
+from mddit_ui.search.objective import Objective
+from mddit_ui.search.racing import Race, first
 from mddit_ui.service.calibrate import calibrate
 from mddit_ui.service.catalog import describe, get_model, list_models
 from mddit_ui.service.evaluate import evaluate, make_evaluator
@@ -57,6 +59,18 @@ def test_the_evaluator_of_a_search(tiny_pixart: str):
     assert scores[0] == score(tiny_pixart, generate(tiny_pixart, EVERY_SECOND, CONFIG), CONFIG, reference=full)
     with pytest.raises(PolicyError, match="5 steps"):
         list(evaluator([Policy.full(5, 4)]))
+
+
+def test_who_leaves_a_race_is_scored_on_the_first_images(tiny_pixart: str):
+    evaluator = make_evaluator(tiny_pixart, CONFIG)
+    whole = evaluator.score(EVERY_SECOND)
+    objective = Objective()
+    value = objective(first(whole, 1))
+    stays = evaluator.score(EVERY_SECOND, Race(objective, ((1, value - 1),)))
+    leaves = evaluator.score(EVERY_SECOND, Race(objective, ((1, value + 1),)))
+    assert (stays.images, leaves.images) == (2, 1)
+    assert stays.psnrs == pytest.approx(whole.psnrs, abs=0.1)  # in another batch the last bits differ
+    assert leaves.clip_scores == pytest.approx(whole.clip_scores[:1], abs=0.01)
 
 
 def test_evaluate_in_batches_with_progress(tiny_pixart: str, monkeypatch: pytest.MonkeyPatch):
