@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -96,6 +96,17 @@ class Middle:
         return (self.states, *args[1:])
 
 
+class Drawn(NamedTuple):
+    """What is shown to the model: now, and as it was some steps before."""
+
+    noisy: torch.Tensor  # (b, c, 16, 16)
+    now: torch.Tensor  # (b,) timesteps
+    noisier: torch.Tensor
+    before: torch.Tensor
+    given: dict[str, torch.Tensor]
+    outer: int
+
+
 class SkipLoss(nn.Module):
     """The model with skip branches, its teacher, and how far they disagree, with fresh and with stale middle blocks."""
 
@@ -106,7 +117,8 @@ class SkipLoss(nn.Module):
         self.teacher = [teacher]  # in a list: it is no part of the model
         self.diffusion = Diffusion()
 
-    def forward(self, step: int) -> dict[str, torch.Tensor]:
+    def draw(self, step: int) -> Drawn:
+        """The training examples of a step: the same latents and noise at two timesteps."""
         rng, config = step_rng(self.seed, step), self.config
         rows = np.sort(rng.choice(len(self.data.captions), config.batch, replace=False))
         clean = torch.from_numpy(self.data.latents[rows].astype(np.float32)).to(device())  # (b, c, 16, 16)
@@ -118,14 +130,19 @@ class SkipLoss(nn.Module):
         before = (now + behind).clamp(max=999)
         noise = torch.randn_like(clean)
         noisy, noisier = (self.diffusion.noisy(clean, noise, at) for at in (now, before))
-        middle = Middle(self.student, int(rng.choice(config.outer)))
-
         with autocast(), torch.no_grad():
             words, mask = self.encode(captions)
-            given = {"encoder_hidden_states": words, "encoder_attention_mask": mask}
+        given = {"encoder_hidden_states": words, "encoder_attention_mask": mask}
+        return Drawn(noisy, now, noisier, before, given, int(rng.choice(config.outer)))
+
+    def forward(self, step: int) -> dict[str, torch.Tensor]:
+        drawn = self.draw(step)
+        noisy, now, given = drawn.noisy, drawn.now, drawn.given
+        middle = Middle(self.student, drawn.outer)
+        with autocast(), torch.no_grad():
             truth = self.teacher[0].transformer(noisy, timestep=now, **given).sample.float()
             with middle.seen():
-                self.student(noisier, timestep=before, **given)
+                self.student(drawn.noisier, timestep=drawn.before, **given)
         with autocast(), sdpa_kernel(SDPBackend.MATH):  # plain attention, as train.pixart says
             fresh = self.student(noisy, timestep=now, **given).sample
             with middle.stale():
@@ -136,6 +153,49 @@ class SkipLoss(nn.Module):
     def encode(self, captions: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
         ids, mask = (part.to(device()) for part in tokenize(self.teacher[0].tokenizer, captions))
         return self.teacher[0].text_encoder(ids, attention_mask=mask)[0], mask
+
+
+@torch.no_grad()
+def solve(model: SkipLoss, outer: int, batches: int, ridge: float = 1e-4) -> float:
+    """The branch into block L - ``outer`` in closed form: ridge regression, before any gradient.
+
+    A stale middle should be brought to where the fresh one is; a fresh one should stay where it is. Both are asked of
+    the same linear map, in equal parts.
+
+    Returns:
+        The share of the stale middle's error (mean square) that is left; a fresh one's own error is counted in.
+    """
+    model.student.eval()
+    block = model.student.transformer_blocks[-outer]
+    size = block.skip_linear.in_features + 1
+    gram = torch.zeros(size, size, dtype=torch.float64, device=device())
+    cross = torch.zeros(size, size // 2, dtype=torch.float64, device=device())
+    error = torch.zeros((), dtype=torch.float64, device=device())
+    for step in range(batches):
+        drawn = model.draw(step)
+        entered = []
+        handle = block.register_forward_pre_hook(
+            lambda block, args, kwargs, entered=entered: entered.append((args[0].float(), kwargs["skip"].float())),
+            with_kwargs=True,
+        )
+        with autocast():
+            model.student(drawn.noisier, timestep=drawn.before, **drawn.given)
+            model.student(drawn.noisy, timestep=drawn.now, **drawn.given)
+        handle.remove()
+        (stale, _), (fresh, skip) = entered
+        for states in (stale, fresh):
+            seen = block.skip_norm(torch.cat([states, skip], -1)).flatten(0, 1).double()  # (b n, 2d)
+            seen = torch.cat([seen, torch.ones_like(seen[:, :1])], 1)
+            wanted = (fresh - states).flatten(0, 1).double()  # (b n, d)
+            gram += seen.T @ seen
+            cross += seen.T @ wanted
+            error += wanted.square().sum()
+    scale = gram.diagonal().mean()
+    solution = torch.linalg.solve(gram + ridge * scale * torch.eye(size, dtype=gram.dtype, device=device()), cross)
+    block.skip_linear.weight.copy_(solution[:-1].T)
+    block.skip_linear.bias.copy_(solution[-1])
+    left = error - 2 * (solution * cross).sum() + (solution * (gram @ solution)).sum()
+    return float(left / error)
 
 
 def train(

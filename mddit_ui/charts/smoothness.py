@@ -1,0 +1,84 @@
+"""How smooth a model's features are: from step to step, and around one step when its latents are pushed aside."""
+
+import html
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+
+from mddit_ui.charts import style
+from mddit_ui.core.records import Calibration
+
+READ_STEPS = (
+    "How alike (cosine) what the blocks give out is to what they gave one step before, mean over the second half of "
+    "the blocks. The nearer to 1, the less Skip-Cache loses: it hands out the old output."
+)
+READ_SURFACE = (
+    "The latents in the middle of a run are pushed along two random directions, by a share of their own length; the "
+    "colour says how alike (cosine) what the last block gives out stays. A wide warm middle is a smooth model."
+)
+
+
+class SmoothnessInfo(NamedTuple):
+    """One line a model: cosine of neighbouring steps, (steps,); NaN at step 0."""
+
+    lines: dict[str, tuple[float, ...]]
+
+
+class SurfaceInfo(NamedTuple):
+    """``similarity`` (side, side), rows along the first direction; ``pushes`` (side,) of either one."""
+
+    pushes: tuple[float, ...]
+    similarity: np.ndarray
+
+
+def smoothness_info(calibrations: Mapping[str, Calibration]) -> SmoothnessInfo:
+    """By model: the mean over the second half of the blocks, which is where skip branches arrive."""
+    return SmoothnessInfo(
+        {
+            title: tuple(each.step_similarity[:, each.step_similarity.shape[1] // 2 :].mean(1).tolist())
+            for title, each in calibrations.items()
+        }
+    )
+
+
+def smoothness_figure(info: SmoothnessInfo, dark: bool) -> go.Figure:
+    figure = style.figure(dark, height=260)
+    dashes = ("solid", "dash", "dot", "dashdot")
+    for index, (title, values) in enumerate(info.lines.items()):
+        figure.add_scatter(
+            x=list(range(len(values))),
+            y=[None if np.isnan(value) else value for value in values],
+            name=html.escape(title),
+            mode="lines+markers",
+            line={"dash": dashes[index % len(dashes)]},
+            hovertemplate="step %{x}<br>cosine %{y:.4f}",
+        )
+    figure.update_xaxes(title_text="step")
+    figure.update_yaxes(title_text="cosine with the step before")
+    return figure
+
+
+def surface_info(pushes: np.ndarray, similarity: np.ndarray) -> SurfaceInfo:
+    return SurfaceInfo(tuple(np.asarray(pushes, float).tolist()), np.asarray(similarity, float))
+
+
+def surface_figure(info: SurfaceInfo, dark: bool) -> go.Figure:
+    """Seen from above: every value can be read, which a drawing in perspective hides."""
+    figure = style.figure(dark, height=300)
+    figure.add_contour(
+        x=list(info.pushes),
+        y=list(info.pushes),
+        z=info.similarity.tolist(),
+        colorscale=style.scale(style.palette(dark).similarity),
+        zmax=1.0,
+        zmin=min(float(info.similarity.min()), 0.999),
+        contours={"coloring": "heatmap", "showlabels": True},
+        line={"width": 1, "color": style.palette(dark).line_strong},
+        hovertemplate="first %{y:.2f}, second %{x:.2f}<br>cosine %{z:.4f}<extra></extra>",
+        colorbar={**style.COLORBAR, "title": {**style.COLORBAR["title"], "text": "cosine"}},
+    )
+    figure.update_xaxes(title_text="push along the second direction")
+    figure.update_yaxes(title_text="push along the first direction")
+    return figure
