@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
 
-from mddit_ui.core.errors import Cancelled, MdditError
+from mddit_ui.core.errors import Cancelled, MdditError, StoreError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import Calibration, GenerationConfig, ModelSpec, Score, SearchConfig
 from mddit_ui.core.sensitivity import Sensitivity
@@ -76,6 +76,7 @@ class _Shift:
         """Called between two pieces of work. Raises ``_Ended`` when this process should go."""
         if not self.db.path.exists():
             raise _Ended("failed", "The data folder was deleted.")
+        self._wait_for_room()
         wanted = store.beat(self.db, self.id, self.pid)
         if wanted == "stop":
             raise _Ended("stopped")
@@ -83,7 +84,6 @@ class _Shift:
             raise _Ended("paused")
         if self.parent is not None and not alive(*self.parent):
             raise _Ended("paused", "The app that it belonged to has ended; press Resume to go on.")
-        self._wait_for_room()
         if time.monotonic() - self.backed_up > BACKUP_SECONDS:
             self.db.backup()
             self.backed_up = time.monotonic()
@@ -98,6 +98,16 @@ class _Shift:
             if self.terminated or store.wanted(self.db, self.id) != "run":
                 raise _Ended("paused", "The disk is nearly full; make room, then press Resume.")
         store.note(self.db, self.id, "")
+
+    def keep(self, write: Callable[[], None]) -> None:
+        """Write what must not be lost; when the disk has no room for it, as soon as there is."""
+        while True:
+            try:
+                return write()
+            except StoreError:
+                if not self.disk_is_full():
+                    raise
+                self._wait_for_room()
 
     def disk_is_full(self) -> bool:
         return shutil.disk_usage(self.db.path.parent).free < LEAST_FREE_BYTES
@@ -162,7 +172,7 @@ def _searched(shift: _Shift, model: Model, row: SearchRow, prepared: Prepared) -
 
     def keep(evaluation: Evaluation) -> None:
         known.append(evaluation)
-        store.add_evaluation(db, row.id, _evaluation_row(evaluation, prepared.space))
+        shift.keep(lambda: store.add_evaluation(db, row.id, _evaluation_row(evaluation, prepared.space)))
 
     reason = search(
         task,

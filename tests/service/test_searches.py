@@ -322,6 +322,36 @@ def test_a_full_disk_is_waited_out(undisturbed, monkeypatch):
     assert (row.state, row.error, trajectory(search)) == ("done", "", undisturbed[1])
 
 
+def test_an_evaluation_that_the_disk_had_no_room_for_is_kept_later(undisturbed, monkeypatch):
+    """SQLite itself finds the disk full, in the middle of the search."""
+    add, refused = store.add_evaluation, []
+
+    def full_for_a_while(db, search, row):
+        if row.number == 13 and not refused:
+            refused.append(row.number)
+            monkeypatch.setattr(worker, "LEAST_FREE_BYTES", 10**18)
+            db.rows(f"PRAGMA max_page_count = {db.rows('PRAGMA page_count')[0][0]}")
+            with pytest.raises(StoreError, match="full"):
+                fill(db)
+        add(db, search, row)
+
+    def fill(db):
+        for _ in range(1000):
+            store.create(db, config())
+
+    def make_room(db, search, text):
+        db.rows("PRAGMA max_page_count = 100000")
+        monkeypatch.setattr(worker, "LEAST_FREE_BYTES", 1)
+
+    monkeypatch.setattr(worker, "ROOM_SECONDS", 0.01)
+    monkeypatch.setattr(store, "add_evaluation", full_for_a_while)
+    monkeypatch.setattr(store, "note", make_room)
+    search = store.create(open_db(), config())
+    assert worker.run(search, TOY) == 0
+    assert refused == [13]
+    assert trajectory(search) == undisturbed[1]
+
+
 def test_on_a_full_disk_a_pause_is_heard(monkeypatch):
     monkeypatch.setattr(worker, "LEAST_FREE_BYTES", 10**18)
     monkeypatch.setattr(worker, "ROOM_SECONDS", 0.01)
