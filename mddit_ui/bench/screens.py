@@ -31,6 +31,7 @@ GALLERY = frozenset(
 )  # what docs/gallery.md shows
 TABS = ("Understand", "Search", "Compare", "Library")
 ARGUMENTS = ("--no-sandbox", "--headless", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+SEARCH_CAPTIONS = 4  # so few, that a search for a picture takes two minutes
 PATIENCE = 300_000  # ms
 
 
@@ -84,7 +85,10 @@ def prepare(page: Any, wanted: argparse.Namespace) -> None:
     page.wait_for_selector("#chart-time .js-plotly-plot", timeout=PATIENCE)
     if wanted.search:
         page.get_by_role("tab", name="Search", exact=True).click()
+        captions = page.input_value("#search-prompts textarea").splitlines()[:SEARCH_CAPTIONS]
+        page.fill("#search-prompts textarea", "\n".join(captions))
         page.fill("#search-evaluations input", str(wanted.search))
+        page.fill("#search-least input", "30")
         page.click("#search-start")
         page.wait_for_selector("#search-status >> text=Finished", timeout=20 * PATIENCE)
         page.click("#search-take")

@@ -44,7 +44,7 @@ def make_policy(model: str, preset: str = "every", n: int = 2, steps: int = 20) 
     shape = shape_of(spec.id, _request(model, ["a"], 0, steps).steps, "default")
     more = {} if preset == "full" else {"n": int(n)}
     policy = PRESETS[preset](len(shape.timesteps), shape.sites, timesteps=shape.timesteps, model=spec.id, **more)
-    return {**to_dict(policy), "budget": shape.mac_table.budget(policy.actions)}
+    return {**to_dict(policy), "budget": float(shape.mac_table.budget(policy.actions))}
 
 
 def generate(
@@ -64,10 +64,10 @@ def generate(
     score = on_gpu(generating.score)(model, result, config)
     return {
         "images": [_png(image) for image in result.images],
-        "seconds": result.wall_seconds,
-        "macs": result.macs,
-        "full_macs": result.full_macs,
-        "cache_bytes": result.peak_cache_bytes,
+        "seconds": float(result.wall_seconds),
+        "macs": float(result.macs),  # numpy's numbers would come out as texts
+        "full_macs": float(result.full_macs),
+        "cache_bytes": int(result.peak_cache_bytes),
         "score": _score(score),
     }
 

@@ -96,7 +96,8 @@ def build_app() -> gr.Blocks:
             maps = understand.NOT_MEASURED if measured is None else understand.map_chart(measured, "")
             extra = [ready.pair if ready else None, measured, maps]
             values = page.page_of(session)
-            return [*values, *search.show(number), found, *extra, values[0]]
+            searched = search.show(number) if found else search.nothing_new()
+            return [*values, *searched, found, *extra, values[0]]
 
         first_outputs = [parts.pair, calibration, understanding.similarity, shown_model]
         demo.load(restore, [saved, job], [*everything, *searching.outputs, job, *first_outputs], **spoken).then(

@@ -2,12 +2,14 @@
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.ui.conftest import App
 from tests.ui.test_app import CAPTION, LONG, rows, tab
 
 
+@pytest.mark.slow  # three processes, each of which loads the model
 def test_a_search_is_paused_resumed_and_stopped(app: App) -> None:
     page = app.page()
     tab(page, "Search")

@@ -28,7 +28,7 @@ def test_every_verb_has_a_name_and_types(client: Client) -> None:
     assert kinds["steps"] == "int"
 
 
-def test_generate_evaluate_and_search(client: Client) -> None:
+def test_generate_and_evaluate(client: Client) -> None:
     policy = client.predict(MODEL, "every", 2, 4, api_name="/make_policy")
     assert policy["rows"] == ["####", "====", "####", "===="]
     assert 0 < policy["budget"] < 1
@@ -41,6 +41,9 @@ def test_generate_evaluate_and_search(client: Client) -> None:
     assert score["images"] == 2
     assert score["psnr"] > 0
 
+
+@pytest.mark.slow  # processes that load the model
+def test_search(client: Client) -> None:
     search = client.predict(MODEL, [PROMPTS[0]], 0.6, 3, 4, 1, api_name="/start_search")
     end = time.monotonic() + PATIENCE
     while (state := client.predict(search, api_name="/search_status"))["state"] in ("queued", "running"):

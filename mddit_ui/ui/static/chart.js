@@ -72,3 +72,11 @@ watch("value", show);
 const modes = new MutationObserver(() => { if (!element.isConnected) { modes.disconnect(); return; } show(); });
 modes.observe(document.body, {attributes: true, attributeFilter: ["class"]});
 setTimeout(show, 0);
+// A hidden tab has no width: when a chart is shown again, or its panel changes, it takes the width that there is.
+let lastWidth = 0;
+new ResizeObserver(() => {
+  const width = panel.clientWidth;
+  if (!width || width === lastWidth) return;
+  lastWidth = width;
+  if (drawn && listening && window.Plotly) window.Plotly.Plots.resize(plot);
+}).observe(panel);

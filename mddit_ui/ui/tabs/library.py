@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -21,6 +22,8 @@ from mddit_ui.ui.parts import heading, shape_of, view_of
 from mddit_ui.ui.quotas import is_public
 from mddit_ui.ui.tabs.compare import SAVE_FILE
 
+STATIC = Path(__file__).parents[1] / "static"
+_CODE = tuple((STATIC / f"code.{kind}").read_text() for kind in ("html", "css", "js"))
 MAX_TAGS = 8
 ENDINGS = {"json": "json", "ecad": "json", "smoothcache": "json", "l2c": "json", "cache-dit": "yaml"}
 
@@ -29,7 +32,7 @@ class Tab(NamedTuple):
     """Components that other parts update."""
 
     listing: CardList
-    snippet: gr.Code
+    snippet: gr.HTML
 
 
 def build(desk: Desk, past: gr.BrowserState) -> Tab:
@@ -51,8 +54,14 @@ def build(desk: Desk, past: gr.BrowserState) -> Tab:
     with gr.Row(equal_height=True):
         with gr.Column(elem_classes="m-panel", min_width=320):
             heading("Use it elsewhere", "the policy in the grid, with any diffusers pipeline of these blocks")
-            snippet = gr.Code(
-                language="python", interactive=False, show_label=False, max_lines=16, elem_id="snippet", wrap_lines=True
+            snippet = gr.HTML(
+                "",
+                html_template=_CODE[0],
+                css_template=_CODE[1],
+                js_on_load=_CODE[2],
+                apply_default_css=False,
+                elem_id="snippet",
+                padding=False,
             )
         with gr.Column(elem_classes="m-panel", min_width=320):
             heading("For other projects", "Upload, under the grid, reads these files too")

@@ -256,6 +256,12 @@ def show(search: Any, other: Any = "") -> list[Any]:
     ]
 
 
+def nothing_new() -> list[Any]:
+    """The outputs of a page without a search: as they were built, but for the history."""
+    before_history, after_history = 7, 7
+    return [*[gr.skip()] * before_history, searching.history(), *[gr.skip()] * after_history]
+
+
 def default_prompts(model: str) -> str:
     """The captions that a search starts with, one a line."""
     spec = known_model(model)
