@@ -160,11 +160,12 @@ def main(arguments: list[str]) -> int:
                 print(*markdown(measure(subject, args.rounds), subject), "", sep="\n", flush=True)
         return 0
     loaded = load(args.model)
+    if args.peers:
+        print(*_peers(loaded, args), sep="\n")
+        return 0
     for images in args.images:
         subject = of_model(loaded, _request(loaded.spec, images, args.steps))
         print(*markdown(measure(subject, args.rounds), subject), "", sep="\n", flush=True)
-    if args.peers:
-        print(*_peers(loaded, args), sep="\n")
     return 0
 
 

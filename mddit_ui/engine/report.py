@@ -46,7 +46,8 @@ class Report:
         share = f" ({self.macs / self.full_macs:.1%} of full)" if self.full_macs else ""
         head = (
             f"{self.policy} on {self.transformer}: {self.steps} steps, {self.calls} calls, "
-            f"{self.macs / 1e9:.3f} GMACs{share}, cache {self.peak_cache_bytes / 1e6:.2f} MB, {self.seconds:.2f} s"
+            f"{self.macs / 1e9:.3f} GMACs{share}, cache {self.peak_cache_bytes:,} bytes at the most "
+            f"({self.predicted_cache_bytes:,} planned), {self.seconds:.2f} s"
         )
         width = max((len(site.name) for site in self.sites), default=0)
         rows = [
