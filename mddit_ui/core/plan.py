@@ -91,10 +91,10 @@ def plan(
     for side in (source[:, 1:], source[:, :-1]):
         step, site = np.nonzero(differ & (side >= 0))
         parted[side[step, site], site + 1] = True
-    for site, reader in (readers or {}).items():
-        read = cached[:, site] & (True if reader is None else actions[:, reader] == Action.COMPUTE)
-        if site + 1 < sites:
-            parted[source[read, site], site + 1] = True
+    for column_read, reader in (readers or {}).items():
+        read = cached[:, column_read] & (True if reader is None else actions[:, reader] == Action.COMPUTE)
+        if column_read + 1 < sites:
+            parted[source[read, column_read], column_read + 1] = True
     joined = np.zeros((steps, sites), bool)
     joined[:, 1:] = store[:, 1:] & store[:, :-1] & ~parted[:, 1:]
     if chained is not None:

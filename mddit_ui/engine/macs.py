@@ -77,7 +77,8 @@ class Counter:
 
         root = type(module).__name__
         names = [f"{root}.{name}" for name in self.sites]
-        table, without = (self._table(names, lambda name, ops=ops: macs(name, ops)) for ops in ((), _WITH_WEIGHTS))
+        table = self._table(names, macs)
+        without = self._table(names, lambda name: macs(name, _WITH_WEIGHTS))
         return Count(table, without, self._rest(module, table, lambda name: macs(f"{root}.{name}")), output)
 
     def _table(self, names: Sequence[str], macs: Callable[[str], float]) -> MacTable:

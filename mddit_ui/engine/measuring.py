@@ -67,10 +67,22 @@ def measure_around(loaded: LoadedModel, config: GenerationConfig) -> dict[str, f
             if isinstance(module, torch.nn.Module) and name.startswith("text_encoder"):
                 stack.enter_context(_calling(module, counting(name, module.forward)))
         _, latents = _dry_run(loaded, config.replace(steps=2, scheduler="default"), _shaped(loaded))
-        vae = meta_twin(loaded.pipe.vae)
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            vae.decode(latents.to("meta", vae.dtype))
-        return {**counted, "vae": counter.get_total_flops() / 2}
+        return {**counted, "vae": _decoding(loaded.pipe.vae, latents)}
+
+
+@torch.no_grad()
+def _decoding(vae: Any, latents: torch.Tensor) -> float:
+    """MACs of decoding, on the meta device where the VAE can do without numbers."""
+    twin: Any = meta_twin(vae)
+    for module, device in ((twin, "meta"), (vae, latents.device)):
+        try:
+            with FlopCounterMode(display=False) as counter:
+                module.decode(latents.to(device, vae.dtype))
+            break
+        except (RuntimeError, NotImplementedError, TypeError):
+            if module is vae:
+                raise
+    return counter.get_total_flops() / 2
 
 
 def _measure(loaded: LoadedModel, config: GenerationConfig) -> Measurement:
