@@ -102,4 +102,4 @@ def random_policies(whole: Space, count: int, seed: int = 0) -> Iterator[tuple[s
 def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
     """Spearman's: the correlation of the ranks."""
     ranks = [np.argsort(np.argsort(values, kind="stable"), kind="stable") for values in (one, other)]
-    return float(np.corrcoef(ranks)[0, 1])
+    return float(np.asarray(np.corrcoef(ranks))[0, 1])

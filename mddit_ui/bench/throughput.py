@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from mddit_ui.core.errors import SearchError
 from mddit_ui.core.paths import PROMPTS
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, Score, SearchConfig
@@ -89,8 +90,9 @@ def measure(model: str, steps: int, budget: float, images: int, evaluations: int
     called = time.perf_counter() - began
     known = {each.policy: each.score for each in found}
     for policy, score in zip(policies, scores, strict=True):
-        if not np.isclose(score.clip_score, known[policy].clip_score, atol=0.05):
-            raise AssertionError(f"The two loops disagree: {score.clip_score}, {known[policy].clip_score}.")
+        pair = np.array([score.clip_score, known[policy].clip_score], float)
+        if not np.ptp(pair) < 0.05:
+            raise SearchError(f"The two loops disagree about a policy: CLIP scores {pair}.")
     return Rate(60 * len(found) / searched, 60 * len(policies) / called, processes, request, list(known))
 
 

@@ -46,7 +46,9 @@ class RayPool:
         options: dict[str, Any] = {"max_restarts": -1, "max_task_retries": DEATHS}
         options |= {"num_gpus": 1} if gpus else {"num_cpus": threads}
         actor = ray.remote(**options)(_Runner)
-        self._actors = [actor.remote() for _ in range(gpus or max(int(resources.get("CPU", 1)) // threads, 1))]
+        self._actors: list[Any] = [
+            actor.remote() for _ in range(gpus or max(int(resources.get("CPU", 1)) // threads, 1))
+        ]
 
     def __enter__(self) -> Self:
         return self
