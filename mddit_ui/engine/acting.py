@@ -268,7 +268,7 @@ class BlockHook(Hook):
         except ModelError as error:
             raise ModelError(f"{name}: {error}") from None
         guessed = self.guessed
-        if guessed is not None and (guessed.names, guessed.single) != (proven.names, proven.single):
+        if guessed is not None and not guessed.agrees(proven):
             raise ModelError(
                 f"{name} looked as if it returned {guessed}, but it returns {proven}; compute its first cell."
             )

@@ -43,6 +43,15 @@ class Streams:
         """An output as the block would return it."""
         return tensors[0] if self.single else tensors
 
+    def agrees(self, proven: "Streams") -> bool:
+        """Whether cells that went by this mapping did right: a stream may end (``None``) in the proven one."""
+        pairs = zip(self.names, proven.names, strict=False)
+        return (
+            self.single == proven.single
+            and len(self.names) == len(proven.names)
+            and all(name is None or name == guess for guess, name in pairs)
+        )
+
     def __str__(self) -> str:
         names = [name or "None" for name in self.names]
         return names[0] if self.single else f"({', '.join(names)})"
@@ -59,13 +68,14 @@ def learn(block: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any, be
     """The streams of a block, inferred from its source and proven on one real call.
 
     A returned variable continues the parameter of its name; else the first parameter, if one thing is returned; else
-    the first parameter of the same shape that nothing else continues.
+    the parameter of the same shape that nothing else continues. Where several fit and no name tells, the numbers must:
+    a residual block's output is nearer to the input that it continues than to the others.
 
     Args:
         before: copies of the arguments from before the call, to see whether the block writes into them.
 
     Raises:
-        ModelError: the output is not tensors, or has no input of its shape to continue.
+        ModelError: the output is not tensors, or it can't be told which inputs it continues; shows what was found.
     """
     kind = type(block)
     parameters, returns = contract(kind)
@@ -78,13 +88,18 @@ def learn(block: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any, be
         for name in parameters
         if isinstance(value := _argument(name, parameters, args, kwargs), torch.Tensor)
     }
+    originals = {name: before[name] for name in given}
     for names in (*(r for r in reversed(returns) if len(r) == len(elements)), (None,) * len(elements)):
-        chosen = _match(elements, names, given)
+        chosen = _match(elements, names, originals)
         if chosen is not None:
             mutates = any(name and not torch.equal(before[name], given[name]) for name in chosen)
             return Streams(chosen, single, parameters, mutates)
     shapes = ", ".join("None" if e is None else str(tuple(e.shape)) for e in elements)
-    raise ModelError(f"{kind.__name__} returns {shapes}; no argument of the same shape goes in that it could continue.")
+    found = ", ".join(f"{name} {tuple(value.shape)}" for name, value in given.items())
+    raise ModelError(
+        f"Can't tell what {kind.__name__} continues: it returns {shapes}, its arguments are {found or 'no tensors'}. "
+        "A policy needs blocks whose every output has one input of its shape that it continues."
+    )
 
 
 def guess(block: nn.Module) -> Streams | None:
@@ -107,19 +122,27 @@ def contract(kind: Any) -> tuple[tuple[str, ...], tuple[tuple[str | None, ...], 
 def _match(
     elements: Sequence[torch.Tensor | None], names: Sequence[str | None], given: dict[str, torch.Tensor]
 ) -> tuple[str | None, ...] | None:
-    chosen: list[str | None] = []
-    for element, name in zip(elements, names, strict=True):
-        if element is None:
-            chosen.append(None)
+    """The parameter that each element continues; ``None`` if one of them can't be told."""
+    chosen: dict[int, str] = {}
+    for place, (element, name) in enumerate(zip(elements, names, strict=True)):
+        if element is not None and name in given:
+            if given[name].shape == element.shape and name not in chosen.values():
+                chosen[place] = name
+            elif len(elements) > 1:
+                return None
+    for place, element in enumerate(elements):
+        if element is None or place in chosen:
             continue
-        fitting = [p for p, value in given.items() if value.shape == element.shape and p not in chosen]
-        if name in fitting:
-            chosen.append(name)
-        elif fitting and (len(elements) == 1 or name not in given):
-            chosen.append(fitting[0])
-        else:
+        fitting = [p for p, value in given.items() if value.shape == element.shape and p not in chosen.values()]
+        is_first = len(elements) == 1 and fitting[:1] == list(given)[:1]
+        if not fitting or not (is_first or len(fitting) == 1 or _nearest(element, fitting, given) == fitting[0]):
             return None
-    return tuple(chosen)
+        chosen[place] = fitting[0]
+    return tuple(chosen.get(place) for place in range(len(elements)))
+
+
+def _nearest(element: torch.Tensor, fitting: Sequence[str], given: dict[str, torch.Tensor]) -> str:
+    return min(fitting, key=lambda name: float((element.float() - given[name].float()).norm()))
 
 
 def _argument(name: str, parameters: tuple[str, ...], args: tuple, kwargs: dict[str, Any]) -> Any:

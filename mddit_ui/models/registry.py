@@ -5,7 +5,7 @@ from pathlib import Path
 from mddit_ui.core.errors import ModelError
 from mddit_ui.core.paths import model_folders
 from mddit_ui.core.records import ModelSpec
-from mddit_ui.models.spec import PIPELINE_FILE, SPEC_FILE, is_hub_id, read_spec
+from mddit_ui.models.spec import PIPELINE_FILE, SPEC_FILE, is_hub_id, read_json, read_spec
 
 HUB_CLIP = "ViT-B-32:laion2b_s34b_b79k"
 
@@ -89,4 +89,27 @@ def _spec_folders() -> list[Path]:
 def _folder_spec(folder: Path) -> ModelSpec:
     if (folder / SPEC_FILE).is_file():
         return read_spec(folder)
-    return ModelSpec(id=folder.name, source=str(folder.resolve()), title=folder.name, clip=HUB_CLIP)
+    takes_classes = read_json(folder / PIPELINE_FILE).get("_class_name") == "DiTPipeline"
+    pixels = _pixels(folder)
+    return ModelSpec(
+        id=folder.name,
+        source=str(folder.resolve()),
+        title=folder.name,
+        clip=HUB_CLIP,
+        conditioning="class" if takes_classes else "prompt",
+        **({"height": pixels, "width": pixels} if pixels else {}),
+    )
+
+
+def _pixels(folder: Path) -> int | None:
+    """The side of a picture that the transformer was made for, where its config says so."""
+    files = [folder / part / "config.json" for part in ("transformer", "vae")]
+    if not all(file.is_file() for file in files):
+        return None
+    transformer, vae = map(read_json, files)
+    levels = vae.get("block_out_channels") or vae.get("encoder_block_out_channels")
+    side = transformer.get("sample_size")
+    if not isinstance(levels, list) or not isinstance(side, int):
+        return None
+    pixels = side * 2 ** (len(levels) - 1)
+    return pixels if 16 <= pixels <= 4096 else None

@@ -21,10 +21,10 @@ def read_spec(folder: Path) -> ModelSpec:
     Raises:
         ModelError: the file is missing, is not JSON, or has a wrong or unknown key; the message says which.
     """
-    content = _read_json(folder / SPEC_FILE)
+    content = read_json(folder / SPEC_FILE)
     grammar = folder / GRAMMAR_FILE
     if grammar.is_file():
-        content["grammar"] = _read_json(grammar)
+        content["grammar"] = read_json(grammar)
     try:
         return ModelSpec.from_dict({**content, "source": str(folder)})
     except ConfigError as error:
@@ -36,7 +36,8 @@ def is_hub_id(text: str) -> bool:
     return HUB_ID.fullmatch(text) is not None and ".." not in text
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A small JSON object from a file; ``ModelError`` says what is wrong with it."""
     try:
         raw = path.read_bytes()
         if len(raw) > MAX_SPEC_BYTES:

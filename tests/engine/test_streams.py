@@ -9,7 +9,7 @@ from mddit_ui.core.policy import Policy
 from mddit_ui.engine.hooks import apply_policy
 from mddit_ui.engine.streams import Streams, copies, guess, learn
 from tests.engine.tiny_transformers import build
-from tests.engine.toy import ToyTransformer
+from tests.engine.toy import ToyBlock, ToyTransformer, traces
 
 HIDDEN, TEXT = torch.randn(1, 6, 4), torch.randn(1, 3, 4)
 
@@ -64,6 +64,22 @@ class PoolingBlock(Block):
         return hidden_states.mean(1)
 
 
+class PairBlock(Block):
+    def forward(self, hidden_states, encoder_hidden_states):
+        return hidden_states + 1, encoder_hidden_states + 1
+
+
+class SwappedBlock(Block):
+    def forward(self, hidden_states, encoder_hidden_states):
+        return encoder_hidden_states + 1, hidden_states + 1
+
+
+class MisleadingBlock(Block):
+    def forward(self, hidden_states, temb):
+        hidden_states = temb * 2
+        return hidden_states
+
+
 class DictBlock(Block):
     def forward(self, hidden_states):
         return {"hidden_states": hidden_states}
@@ -105,10 +121,57 @@ def test_the_source_alone_tells_for_most_blocks_and_says_when_not():
 
 
 def test_what_can_not_be_mapped_is_said():
-    with pytest.raises(ModelError, match=r"PoolingBlock returns \(1, 4\); no argument of the same shape"):
+    with pytest.raises(
+        ModelError, match=r"PoolingBlock continues: it returns \(1, 4\), .* hidden_states \(1, 6, 4\)\."
+    ):
         mapped(PoolingBlock(), HIDDEN)
     with pytest.raises(ModelError, match="DictBlock returns dict"):
         mapped(DictBlock(), HIDDEN)
+
+
+def test_two_streams_of_one_shape_without_names_are_told_apart_by_their_numbers():
+    near, far = torch.zeros(1, 6, 4), torch.full((1, 6, 4), 9.0)
+    straight = mapped(PairBlock(), near, far)
+    assert straight.names == ("hidden_states", "encoder_hidden_states")
+    with pytest.raises(ModelError, match=r"SwappedBlock continues: it returns \(1, 6, 4\), \(1, 6, 4\)"):
+        mapped(SwappedBlock(), near, far)  # never a swapped pair without a word
+
+
+def test_the_error_names_the_block_and_leaves_nothing():
+    class Pooling(ToyTransformer):
+        def __init__(self) -> None:
+            super().__init__(2)
+            self.blocks[1] = PoolingBlock()
+
+        def forward(self, hidden_states, timestep):
+            for block in self.blocks:
+                hidden_states = block(hidden_states, timestep) if isinstance(block, ToyBlock) else block(hidden_states)
+            return hidden_states
+
+    toy = Pooling()
+    before = traces(toy)
+    with (
+        torch.no_grad(),
+        pytest.raises(ModelError, match=r"^blocks\.1: Can't tell what PoolingBlock continues"),
+        apply_policy(toy, Policy.full(2, 2)),
+    ):
+        toy(torch.zeros(1, 6, 4), torch.ones(1, 1))
+    assert traces(toy) == before
+
+
+def test_a_source_that_misleads_is_found_out():
+    class Misleading(ToyTransformer):
+        def __init__(self) -> None:
+            super().__init__(1)
+            self.blocks = nn.ModuleList([MisleadingBlock()])
+
+        def forward(self, hidden_states, timestep):
+            return self.blocks[0](hidden_states, hidden_states.mean(1))
+
+    with torch.no_grad(), apply_policy(Misleading(), Policy.from_rows([".", "#"])) as applied:
+        applied.transformer(torch.zeros(1, 6, 4), torch.tensor(2.0))
+        with pytest.raises(ModelError, match=r"looked as if it returned hidden_states, but it returns temb"):
+            applied.transformer(torch.zeros(1, 6, 4), torch.tensor(1.0))
 
 
 def test_a_block_that_writes_into_its_input():

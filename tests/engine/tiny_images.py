@@ -176,6 +176,12 @@ IMAGES: dict[str, Case] = {
         {"transformer_blocks": ENCODER_FIRST},
     ),
     "SanaTransformer2DModel": Case({**SANA, "sample_size": 8}, image),
+    "Transformer2DModel": Case(
+        {**HEADS, "in_channels": 4, "num_layers": 3, "cross_attention_dim": 32, "sample_size": 8, "patch_size": 2,
+         "norm_num_groups": 4, "caption_channels": 8, "norm_type": "ada_norm_single",
+         "norm_elementwise_affine": False, "use_additional_conditions": False},
+        lambda t: image(t, added_cond_kwargs={"resolution": None, "aspect_ratio": None}),
+    ),
     "ZImageTransformer2DModel": Case(
         {"in_channels": 4, "dim": 32, "n_layers": 3, "n_refiner_layers": 1, "n_heads": 2, "n_kv_heads": 2,
          "cap_feat_dim": 8, "axes_dims": list(ROPE), "axes_lens": [64, 64, 64]},

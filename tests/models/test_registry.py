@@ -57,3 +57,19 @@ def test_other_names(folder: Path):
 
 def test_a_pipelines_folder_by_path(tiny_models: Path):
     assert get_model(str(tiny_models / "tiny-pixart")).clip == "tiny-clip"
+
+
+def test_a_folder_without_a_spec_tells_what_it_takes_and_how_large(tmp_path: Path):
+    """Nothing but what diffusers writes: 64 latents of 8 pixels; a DiT takes classes."""
+    for name, kind in (("words", "PixArtAlphaPipeline"), ("classes", "DiTPipeline")):
+        for part, config in (("transformer", {"sample_size": 64}), ("vae", {"block_out_channels": [1, 2, 3, 4]})):
+            (tmp_path / name / part).mkdir(parents=True)
+            (tmp_path / name / part / "config.json").write_text(json.dumps(config))
+        (tmp_path / name / "model_index.json").write_text(json.dumps({"_class_name": kind}))
+    words, classes = (get_model(str(tmp_path / name)) for name in ("words", "classes"))
+    assert (words.conditioning, words.height, words.width) == ("prompt", 512, 512)
+    assert classes.conditioning == "class"
+    (tmp_path / "words" / "transformer" / "config.json").write_text(json.dumps({"sample_size": 16}))
+    assert get_model(str(tmp_path / "words")).height == 128
+    (tmp_path / "words" / "vae" / "config.json").unlink()
+    assert get_model(str(tmp_path / "words")).height == 512  # what nothing says is left at the default
