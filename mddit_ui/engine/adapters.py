@@ -75,7 +75,7 @@ def make_scheduler(original: Any, name: str) -> Any:
     table = _FLOW_SCHEDULERS if is_flow else _SCHEDULERS
     if name not in table:
         raise ConfigError(f"The sampler {name!r} does not fit a flow-matching model; choose {', '.join(table)}.")
-    more = {}
+    more: dict[str, Any] = {}
     if is_flow:
         shift = original.config.get("shift") or original.config.get("flow_shift") or 1.0
         diffusion = {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": shift}

@@ -1,6 +1,7 @@
 """Which models there are: the folders beside the project, and presets of the hub."""
 
 from pathlib import Path
+from typing import Any
 
 from mddit_ui.core.errors import ModelError
 from mddit_ui.core.paths import model_folders
@@ -89,15 +90,17 @@ def _spec_folders() -> list[Path]:
 def _folder_spec(folder: Path) -> ModelSpec:
     if (folder / SPEC_FILE).is_file():
         return read_spec(folder)
+    made_for: dict[str, Any] = {}
     takes_classes = read_json(folder / PIPELINE_FILE).get("_class_name") == "DiTPipeline"
-    pixels = _pixels(folder)
+    if pixels := _pixels(folder):
+        made_for = {"height": pixels, "width": pixels}
     return ModelSpec(
         id=folder.name,
         source=str(folder.resolve()),
         title=folder.name,
         clip=HUB_CLIP,
         conditioning="class" if takes_classes else "prompt",
-        **({"height": pixels, "width": pixels} if pixels else {}),
+        **made_for,
     )
 
 
