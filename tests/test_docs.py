@@ -70,8 +70,8 @@ def test_python_of_the_format_runs(code: str, tmp_path: Path):
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
 
 
-def test_python_of_the_readme_compiles():
-    (code,) = blocks(README.read_text(), "python")
+@pytest.mark.parametrize("code", blocks(README.read_text(), "python"))
+def test_python_of_the_readme_compiles(code: str):
     compile(code, "README.md", "exec")
     for path in re.findall(r'"((?:assets|saved_policies)/[^"]+)"', code):
         assert (ROOT / path).exists(), f"README.md speaks of {path}"
