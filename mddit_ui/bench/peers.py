@@ -156,7 +156,9 @@ def _cache_dit(loaded: LoadedModel, threshold: float, order: int) -> Iterator[No
     """cache-dit's DBCache: the first block decides for all others; order 1 extrapolates their residual."""
     import cache_dit
 
-    logging.getLogger("cache_dit").setLevel(logging.ERROR)
+    for name in list(logging.root.manager.loggerDict):  # each of its modules sets a level of its own
+        if name.startswith("cache_dit"):
+            logging.getLogger(name).setLevel(logging.ERROR)
     pipe = loaded.pipe
     scheduler, call = pipe.scheduler, type(pipe).__call__
     before = {module: set(vars(module)) for module in pipe.transformer.modules()}

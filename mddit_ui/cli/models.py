@@ -45,7 +45,7 @@ def _show(args: Namespace) -> None:
     around = catalog.around(spec.id)
     if args.json:
         details = {"timesteps": list(view.timesteps), "macs": view.mac_table.to_dict(), "full_macs": full}
-        details |= {"rest": dict(view.rest), "around": around}
+        details |= {"rest": dict(view.rest), "around": around, "numbers": view.numbers}
         if view.without_attention is not None:
             details["macs_without_attention"] = view.without_attention.to_dict()
         emit({"spec": spec.to_dict(), "sites": list(view.sites), "residual_bytes": view.residual_bytes, **details})
@@ -54,6 +54,7 @@ def _show(args: Namespace) -> None:
         f"{plain(spec.title or spec.id)}: {plain(spec.description)}",
         f"{len(view.timesteps)} model evaluations x {len(view.sites)} sites, {amount(full, 'MACs')} an image, "
         f"{amount(view.residual_bytes, 'B')} for each residual that a policy keeps",
+        f"runs in {view.numbers}",
         "",
         "MACs of one step of one image, guidance counted; beside them without attention products, as ECAD counts:",
         *table(("site", "MACs", "without"), _costs(view)),

@@ -24,6 +24,7 @@ class ModelView:
         residual_bytes: one site's residual for one image, guidance counted; the largest where they differ.
         without_attention: ``mac_table`` by ECAD's convention, which leaves the products of attention out.
         rest: what ``mac_table.rest_macs`` is made of.
+        numbers: precision and device that were chosen for this machine, for people.
     """
 
     spec: ModelSpec
@@ -33,6 +34,7 @@ class ModelView:
     residual_bytes: int
     without_attention: MacTable | None = None
     rest: Mapping[str, float] = field(default_factory=dict)
+    numbers: str = ""
 
 
 def describe(model_id: str, steps: int, scheduler: str = "default") -> ModelView:
@@ -47,6 +49,7 @@ def describe(model_id: str, steps: int, scheduler: str = "default") -> ModelView
         residual_bytes=max(measured.residual_bytes, default=0),
         without_attention=measured.without_attention,
         rest=measured.rest,
+        numbers=f"{loaded.dtype} on {loaded.device}",
     )
 
 

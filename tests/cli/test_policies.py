@@ -32,7 +32,13 @@ def test_a_model_shows_what_a_policy_can_act_on(tiny_pixart: str, capsys: pytest
     assert len(shown["timesteps"]) == 5
     assert shown["full_macs"] == pytest.approx(5 * (sum(shown["macs"]["site_macs"]) + shown["macs"]["rest_macs"]))
     assert main(["models", tiny_pixart]) == 0
-    assert "transformer_blocks.3" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "transformer_blocks.3" in printed
+    assert "the rest: caption_projection" in printed
+    assert "runs in float32 on cpu" in printed
+    assert set(shown["around"]) == {"text_encoder", "vae"}
+    assert sum(shown["rest"].values()) == pytest.approx(shown["macs"]["rest_macs"])
+    assert shown["macs_without_attention"]["site_macs"][0] < shown["macs"]["site_macs"][0]
 
 
 def test_a_model_that_is_not_there_is_said(capsys: pytest.CaptureFixture):
