@@ -27,7 +27,7 @@ from mddit_ui.core.paths import ROOT
 WIDTHS = (1440, 1024, 420)
 MODES = ("light", "dark")
 GALLERY = frozenset(
-    ("1440-light-understand", "1440-light-search", "1440-dark-compare", "1440-light-library", "420-dark-search")
+    ("1440-light-understand", "1440-light-search", "1440-dark-compare", "1440-light-library")
 )  # what docs/gallery.md shows
 TABS = ("Understand", "Search", "Compare", "Library")
 ARGUMENTS = ("--no-sandbox", "--headless", "--disable-gpu", "--no-first-run", "--disable-background-networking")
