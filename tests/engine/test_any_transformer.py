@@ -35,6 +35,7 @@ FAST = (
     "WanVACETransformer3DModel",
     "ZImageTransformer2DModel",
 )
+FASTEST = ("FluxTransformer2DModel", "LatteTransformer3DModel", "PixArtTransformer2DModel", "SD3Transformer2DModel")
 EVERY_CLASS = [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
 
 
@@ -56,7 +57,9 @@ def _as_tuple(model: nn.Module) -> dict[str, Any]:
 
 
 @pytest.mark.filterwarnings("default")  # what diffusers' models warn about is not ours to test
-@pytest.mark.parametrize("name", EVERY_CLASS)
+@pytest.mark.parametrize(
+    "name", [name if name in FASTEST else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
+)
 def test_whatever_raises_half_way_leaves_the_model_as_it_was(name: str) -> None:
     """Attaching that fails at its last block, a call that fails in any block, an observer that stops the run."""
     model = build(name)

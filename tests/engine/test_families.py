@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("default")
 
 FILMS = {"LattePipeline", "CogVideoXPipeline", "WanPipeline"}
 NAMES = [name for name in FAMILIES if name not in FILMS and "," not in name]
-FAST = {"StableDiffusion3Pipeline", "Lumina2Pipeline", "QwenImagePipeline"}
+FAST = {"Lumina2Pipeline", "QwenImagePipeline"}
 EVERY = [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
 
 

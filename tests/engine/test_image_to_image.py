@@ -15,6 +15,7 @@ from tests.engine.tiny_pipelines import FAMILIES, make, run
 from tests.engine.toy import random_policy, traces
 
 STEPS, STRENGTH, FIRST = 6, 0.5, 3
+FAST = ("StableDiffusion3Img2ImgPipeline", "QwenImageImg2ImgPipeline", "CogVideoXVideoToVideoPipeline")
 PICTURES = {"image": torch.linspace(0, 1, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64), "strength": STRENGTH}
 FILM = {"video": torch.linspace(0, 1, 9 * 3 * 64 * 64).reshape(9, 3, 64, 64), "strength": STRENGTH, "num_frames": None}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -28,7 +29,9 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("kind", CASES)
+@pytest.mark.parametrize(
+    "kind", [kind if kind in FAST else pytest.param(kind, marks=pytest.mark.slow) for kind in CASES]
+)
 def test_rows_are_those_of_the_whole_schedule(kind: str) -> None:
     name, given = CASES[kind]
     family, whole = FAMILIES[name], make(name)

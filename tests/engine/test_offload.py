@@ -54,7 +54,9 @@ WAYS: tuple[Callable[[Any, Path], None], ...] = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "way", [way if way in (model_offload, by_blocks) else pytest.param(way, marks=pytest.mark.slow) for way in WAYS]
+)
 @pytest.mark.parametrize(
     "name", ["FluxPipeline", *(pytest.param(n, marks=pytest.mark.slow) for n in ("PixArtSigmaPipeline", "WanPipeline"))]
 )
@@ -93,6 +95,7 @@ def _run(name: str, pipe: Any, policy: Policy) -> torch.Tensor:
         return run(name, pipe)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [model_offload, sequential_offload, by_blocks])
 def test_switched_on_while_a_policy_is_at_work(way: Callable[[Any, Path], None], tmp_path: Path) -> None:
     pipe = make("FluxPipeline")

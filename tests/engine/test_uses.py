@@ -22,6 +22,10 @@ pytestmark = pytest.mark.filterwarnings("default")  # what diffusers warns about
 TWO_CALLS = "FluxPipeline, true guidance"
 
 
+def slow(*values: Any) -> Any:
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def follows(name: str, pipe: Any, policy: Policy, steps: int, **more: Any) -> None:
     """Full depth is the plain call, the policy is what it says."""
     family = FAMILIES[name]
@@ -41,10 +45,10 @@ def follows(name: str, pipe: Any, policy: Policy, steps: int, **more: Any) -> No
     ("name", "sampler", "options", "evaluations"),
     [
         ("PixArtSigmaPipeline", "HeunDiscreteScheduler", {}, 7),
-        ("DiTPipeline", "KDPM2DiscreteScheduler", {}, 7),
-        ("StableDiffusion3Pipeline", "FlowMatchHeunDiscreteScheduler", {}, 7),
+        slow("DiTPipeline", "KDPM2DiscreteScheduler", {}, 7),
+        slow("StableDiffusion3Pipeline", "FlowMatchHeunDiscreteScheduler", {}, 7),
         ("WanPipeline", "FlowMatchHeunDiscreteScheduler", {}, 7),  # guidance in two calls, both repeated
-        ("LattePipeline", "PNDMScheduler", {}, 13),
+        slow("LattePipeline", "PNDMScheduler", {}, 13),
         ("WanPipeline", "UniPCMultistepScheduler", {"prediction_type": "flow_prediction", "use_flow_sigmas": True}, 4),
     ],
 )
@@ -54,7 +58,7 @@ def test_samplers_that_make_other_numbers_of_evaluations(name: str, sampler: str
     follows(name, pipe, random_policy(evaluations, len(find_sites(pipe.transformer)), 0), 4)
 
 
-@pytest.mark.parametrize("name", ["PixArtSigmaPipeline", TWO_CALLS, "WanPipeline"])
+@pytest.mark.parametrize("name", [TWO_CALLS, *map(slow, ("PixArtSigmaPipeline", "WanPipeline"))])
 def test_several_pictures_a_prompt(name: str):
     pipe = make(name)
     number = "num_videos_per_prompt" if "Wan" in name else "num_images_per_prompt"
@@ -77,7 +81,7 @@ class Stop(Exception):
 
 
 @pytest.mark.parametrize(
-    "name", ["DiTPipeline", "StableDiffusion3Pipeline", TWO_CALLS, "CogView4Pipeline", "WanPipeline"]
+    "name", ["CogView4Pipeline", *map(slow, ("DiTPipeline", "StableDiffusion3Pipeline", TWO_CALLS, "WanPipeline"))]
 )
 @pytest.mark.parametrize("bare", [False, True])
 def test_a_run_after_a_cancelled_one(name: str, bare: bool):
@@ -112,7 +116,9 @@ def lora(transformer: torch.nn.Module) -> LoraConfig:
     return LoraConfig(r=2, lora_alpha=2, target_modules=["to_q", "to_v", "linear_1"], init_lora_weights=False)
 
 
-@pytest.mark.parametrize("name", ["SanaPipeline", "StableDiffusion3Pipeline", "FluxPipeline", "WanPipeline"])
+@pytest.mark.parametrize(
+    "name", ["FluxPipeline", *map(slow, ("SanaPipeline", "StableDiffusion3Pipeline", "WanPipeline"))]
+)
 def test_lora_before_and_during_a_policy(name: str, tmp_path):
     pipe = make(name)
     sites = len(find_sites(pipe.transformer))
