@@ -47,17 +47,23 @@ def check_kills(found, count):
     print(f"{count} ends, {len(found['rows'])} evaluations, at most {found['slowest']:.1f} s to go on")
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.slow)])
-def test_kill_9_at_any_moment(tmp_path, count):
-    found = ended(count, "SIGKILL", tmp_path)
-    check_kills(found, count)
+def seeds(last):
+    return [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, last))]
+
+
+@pytest.mark.parametrize("seed", seeds(10))
+def test_kill_9_at_any_moment(tmp_path, seed):
+    """20 times; 200 times with the slow ones."""
+    found = ended(20, "SIGKILL", tmp_path, seed)
+    check_kills(found, 20)
     assert {end["exit"] for end in found["ends"]} == {-9}
     assert {end["state"] for end in found["ends"]} == {"running"}
 
 
-@pytest.mark.parametrize("count", [5, pytest.param(50, marks=pytest.mark.slow)])
-def test_sigterm_at_any_moment_is_a_pause(tmp_path, count):
-    found = ended(count, "SIGTERM", tmp_path)
-    check_kills(found, count)
+@pytest.mark.parametrize("seed", seeds(10))
+def test_sigterm_at_any_moment_is_a_pause(tmp_path, seed):
+    """5 times; 50 times with the slow ones."""
+    found = ended(5, "SIGTERM", tmp_path, seed)
+    check_kills(found, 5)
     assert {end["exit"] for end in found["ends"]} == {0}
     assert {end["state"] for end in found["ends"]} == {"paused"}
