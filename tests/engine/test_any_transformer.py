@@ -78,7 +78,10 @@ def test_whatever_raises_half_way_leaves_the_model_as_it_was(name: str) -> None:
 
     policy = random_policy(4, len(sites), 0)
     clean = follow(name, model, policy)
-    for site in (sites[0], sites[len(sites) // 2], sites[-1]):
+    with apply_policy(model, Policy.full(4, len(sites))) as applied:
+        run(name, model)
+        ran = [site for site in applied.report().sites if site.computed]  # some run only where they are asked to
+    for site in (ran[0], ran[len(ran) // 2], ran[-1]):
         block = model.get_submodule(site.name)
         part = next(m for m in block.modules() if isinstance(m, nn.Linear))
         handle = part.register_forward_pre_hook(_fail_at(2))
