@@ -36,7 +36,7 @@ class SkipBlock(BasicTransformerBlock):
     def of(cls, block: BasicTransformerBlock, fusion: Fusion) -> "SkipBlock":
         """A block with all that ``block`` has, and a join."""
         made = cls.__new__(cls)
-        vars(made).update(vars(block))
+        made.__dict__.update(vars(block))
         made.fusion = fusion
         made.skip_norm = FP32LayerNorm(2 * block.dim, 1e-6, elementwise_affine=True)
         made.skip_linear = nn.Linear(2 * block.dim, block.dim)

@@ -9,11 +9,12 @@ second is ours: the paper trains from scratch for weeks and leaves it to the dif
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -173,7 +174,7 @@ def solve(model: SkipLoss, outer: int, batches: int, ridge: float = 1e-4) -> flo
     error = torch.zeros((), dtype=torch.float64, device=device())
     for step in range(batches):
         drawn = model.draw(step)
-        entered = []
+        entered: list[tuple[torch.Tensor, torch.Tensor]] = []
         handle = block.register_forward_pre_hook(
             lambda block, args, kwargs, entered=entered: entered.append((args[0].float(), kwargs["skip"].float())),
             with_kwargs=True,
@@ -210,11 +211,15 @@ def train(
             parameter.requires_grad_(not stage.only or any(part in name for part in stage.only))
         made = optimizers(model.named_parameters(), stage.muon_lr, stage.adam_lr, config.not_muon, weight_decay=0.01)
         trainer = Trainer(model, made, folder / stage.name, schedules[stage.name])
-        trainer.run(model, (lambda kept=trainer: report(kept.average.student)) if report else None)
+        trainer.run(model, partial(_reported, report, trainer) if report else None)
         if trainer.schedule.progress(trainer.step, trainer.seconds) < 1:  # asked to stop
-            return trainer.average.student
+            return cast(SkipPixArtTransformer2DModel, trainer.average.student)
         model.load_state_dict(trainer.average.state_dict())
     return model.student
+
+
+def _reported(report: Callable[[Any], str], trainer: Trainer) -> str:
+    return report(trainer.average.student)
 
 
 def load_teacher(folder: Path) -> PixArtAlphaPipeline:
