@@ -8,7 +8,7 @@ import argparse
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def table(times: dict[str, Sequence[float]]) -> list[str]:
+def table(times: Mapping[str, Sequence[float]]) -> list[str]:
     """Lines of Markdown; the last column says whether the 95th percentile keeps its goal."""
     lines = ["| what | n | median | p95 | goal | |", "|---|---|---|---|---|---|"]
     for name, values in times.items():
