@@ -96,6 +96,6 @@ def test_the_space_runs_what_is_pinned():
 
 def test_every_variable_of_the_environment_is_documented():
     used = {
-        name for path in (ROOT / "mddit_ui").rglob("*.py") for name in re.findall(r"MDDIT_[A-Z]+", path.read_text())
+        name for path in (ROOT / "mddit_ui").rglob("*.py") for name in re.findall(r"MDDIT_[A-Z_]+", path.read_text())
     }
     assert not (missing := {name for name in used if f"`{name}`" not in README.read_text()}), missing

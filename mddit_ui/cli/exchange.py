@@ -1,4 +1,4 @@
-"""``mddit policies import`` and ``export``: policies from and to the files of other projects, and as Python."""
+"""``mddit import`` and ``export``: policies from and to the files of other projects, and as Python."""
 
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
@@ -51,13 +51,10 @@ def _read(args: Namespace) -> Policy:
 
 def _add_export(parser: ArgumentParser) -> None:
     parser.add_argument("policy", help=POLICY)
-    parser.add_argument(
-        "--format",
-        choices=(*interchange.FORMATS, "python"),
-        default="json",
-        help=f"{TITLES}, or python (a script that runs it); default json",
-    )
-    parser.add_argument("--model", help=f"python: for this one (default: the policy's, else {DEFAULT_MODEL})")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--format", choices=interchange.FORMATS, default="json", help=f"{TITLES}; default json")
+    form.add_argument("--python", action="store_const", dest="format", const="python", help="a script that runs it")
+    parser.add_argument("--model", help=f"of the script: for this one (default: the policy's, else {DEFAULT_MODEL})")
     parser.add_argument("-o", "--out", metavar="FILE", help="write it here (default: print it); l2c: .npz or .json")
     add_json(parser)
 

@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 
 from mddit_ui import __version__
-from mddit_ui.cli import evaluate, generate, models, policies, search, searches, subset
+from mddit_ui.cli import evaluate, exchange, generate, models, policies, search, searches, subset
 from mddit_ui.cli.output import plain
 from mddit_ui.cli.verb import Verb, add_verbs
 from mddit_ui.core.errors import MdditError
@@ -14,6 +14,8 @@ from mddit_ui.core.errors import MdditError
 VERBS = {
     "models": models.VERB,
     "policies": policies.VERB,
+    "import": exchange.IMPORT,
+    "export": exchange.EXPORT,
     "generate": generate.VERB,
     "evaluate": evaluate.VERB,
     "search": search.VERB,

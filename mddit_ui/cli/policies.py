@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
-from mddit_ui.cli import exchange, record
+from mddit_ui.cli import record
 from mddit_ui.cli.options import DEFAULT_MODEL, POLICY, add_json, add_out, keep, read_policy
 from mddit_ui.cli.output import emit, picture, say, score_line, table
 from mddit_ui.cli.searched import PREFIX, find_search
@@ -133,12 +133,10 @@ def _size(policy: Policy) -> str:
 
 
 VERB = nested(
-    Verb("list the saved policies; show, make, import, export and record them", _add_list, _list),
+    Verb("list the saved policies; show, make and record them", _add_list, _list),
     {
         "show": Verb("draw a policy", _add_show, _show),
         "make": Verb("make a policy from a preset of the literature", _add_make, _make),
-        "import": exchange.IMPORT,
-        "export": exchange.EXPORT,
         "record": record.VERB,
     },
 )

@@ -64,7 +64,7 @@ def loads(raw: bytes, format: str | None = None, *, blocks: Sequence[str] = (), 
         raise PolicyError(f"The file names {foreign[0]}, which this model has not.")
     if format == "json":
         return policy
-    return replace(policy, notes={"made_by": "mddit policies import", "format": format})
+    return replace(policy, notes={"made_by": "mddit import", "format": format})
 
 
 def dumps(policy: Policy, format: str, *, npz: bool = False) -> bytes:

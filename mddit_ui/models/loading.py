@@ -97,6 +97,12 @@ def pick_dtype(device: str) -> torch.dtype:
     return torch.bfloat16 if device == "cpu" and torch.cpu._is_amx_tile_supported() else torch.float32
 
 
+def precision() -> str:
+    """What models run in on this machine, for people: "float32 on cpu"."""
+    device = pick_device()
+    return f"{str(pick_dtype(device)).removeprefix('torch.')} on {device}"
+
+
 def _load(spec: ModelSpec) -> LoadedModel:
     device = pick_device()
     dtype = pick_dtype(device)

@@ -7,10 +7,10 @@ from typing import Any, cast
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.records import GenerationConfig, ModelSpec, SchedulerName
 from mddit_ui.engine.measuring import measure, measure_around
-from mddit_ui.models.loading import load
+from mddit_ui.models.loading import load, precision
 from mddit_ui.models.registry import get_model, list_models
 
-__all__ = ["ModelView", "around", "describe", "get_model", "list_models", "one_image"]
+__all__ = ["ModelView", "around", "describe", "get_model", "list_models", "one_image", "precision"]
 
 
 @dataclass(frozen=True, eq=False)

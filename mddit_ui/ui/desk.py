@@ -222,7 +222,7 @@ def model_outputs(desk: Desk) -> list[Any]:
 
 def card_of(spec: ModelSpec) -> str:
     """One line about the model."""
-    parts = [spec.title or spec.id, f"{spec.width} × {spec.height} px", spec.licence]
+    parts = [spec.title or spec.id, f"{spec.width} × {spec.height} px", catalog.precision(), spec.licence]
     return " · ".join(part for part in parts if part) + (f". {spec.description}" if spec.description else "")
 
 

@@ -69,6 +69,7 @@ class PolicyGrid(gr.HTML):
     """
 
     locks: gr.Textbox | None = None
+    every: None = None  # or gradio takes the word, which its JavaScript quotes, for an event and copies the whole app
 
     def __init__(
         self,

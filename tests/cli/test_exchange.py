@@ -1,4 +1,4 @@
-"""``mddit policies import``, ``export`` and ``record``."""
+"""``mddit import``, ``export`` and ``record``."""
 
 import ast
 import json
@@ -30,19 +30,19 @@ def json_of(capsys: pytest.CaptureFixture, *argv: str) -> dict:
 
 
 def test_a_foreign_file_gets_into_the_library(library: Path, capsys: pytest.CaptureFixture):
-    saved = json_of(capsys, "policies", "import", str(GOLDEN / "smoothcache-dit.json"))
+    saved = json_of(capsys, "import", str(GOLDEN / "smoothcache-dit.json"))
     assert Policy.load(library / f"{saved['saved']}.json").rows == ("####", "==##", "#==#", "####")
     assert saved["name"] == "smoothcache-dit"
-    assert main(["policies", "import", str(GOLDEN / "ecad-pixart.json"), "--format", "ecad", "--name", "mine"]) == 0
+    assert main(["import", str(GOLDEN / "ecad-pixart.json"), "--format", "ecad", "--name", "mine"]) == 0
     assert "mine: 3 steps x 6 sites" in capsys.readouterr().out
 
 
 def test_a_mask_needs_the_model(tiny_pixart: str, library: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     file = str(GOLDEN / "cache-dit.yaml")
-    assert main(["policies", "import", file]) == 1
+    assert main(["import", file]) == 1
     assert "name the model" in capsys.readouterr().err
     out = str(tmp_path / "mask.json")
-    assert main(["policies", "import", file, "--model", tiny_pixart, "-o", out]) == 0
+    assert main(["import", file, "--model", tiny_pixart, "-o", out]) == 0
     policy = Policy.load(out)
     assert policy.rows == ("####", "####", "#==#", "####", "#==#", "#==#")
     assert policy.model == tiny_pixart
@@ -55,7 +55,7 @@ def test_branches_of_a_foreign_file_run_and_are_budgeted(
 ):
     """attn1 of all blocks, at 3 of 6 steps: what it saves is in both numbers."""
     out = str(tmp_path / "attn1.json")
-    main(["policies", "import", str(GOLDEN / "smoothcache-diffusers.json"), "--model", tiny_pixart, "-o", out])
+    main(["import", str(GOLDEN / "smoothcache-diffusers.json"), "--model", tiny_pixart, "-o", out])
     shown = json_of(capsys, "policies", "show", out, "--model", tiny_pixart)
     assert 0.5 < shown["budget"] < 1
     made = json_of(capsys, "generate", "--policy", out, "--prompt", "a ball", "-o", str(tmp_path / "pictures"))
@@ -64,7 +64,7 @@ def test_branches_of_a_foreign_file_run_and_are_budgeted(
 
 def test_a_file_for_another_model_is_refused(tiny_dit: str, capsys: pytest.CaptureFixture):
     """ECAD's file has cross-attentions; a DiT has none."""
-    assert main(["policies", "import", str(GOLDEN / "ecad-pixart.json"), "--model", tiny_dit]) == 1
+    assert main(["import", str(GOLDEN / "ecad-pixart.json"), "--model", tiny_dit]) == 1
     assert "attn2, which this model has not" in capsys.readouterr().err
 
 
@@ -73,7 +73,7 @@ def test_every_format_is_written_and_read_back(format: str, tmp_path: Path, caps
     policy = Policy.from_rows(["####", "#===", "####"], sites=tuple(f"transformer_blocks.{i}" for i in range(4)))
     policy.save(tmp_path / "policy.json")
     out = tmp_path / ("out.npz" if format == "l2c" else "out.json")
-    argv = ["policies", "export", str(tmp_path / "policy.json"), "--format", format]
+    argv = ["export", str(tmp_path / "policy.json"), "--format", format]
     if format == "l2c":
         assert main(argv) == 1
         assert "step 1 in full" in capsys.readouterr().err
@@ -88,16 +88,16 @@ def test_every_format_is_written_and_read_back(format: str, tmp_path: Path, caps
 
 def test_npz_is_for_learning_to_cache(tmp_path: Path, capsys: pytest.CaptureFixture):
     Policy.from_rows(["##", "#=", "##", "#="]).save(tmp_path / "policy.json")
-    argv = ["policies", "export", str(tmp_path / "policy.json"), "-o", str(tmp_path / "out.npz")]
+    argv = ["export", str(tmp_path / "policy.json"), "-o", str(tmp_path / "out.npz")]
     assert main([*argv, "--format", "l2c"]) == 0
-    assert json_of(capsys, "policies", "import", str(tmp_path / "out.npz"))["steps"] == 4
+    assert json_of(capsys, "import", str(tmp_path / "out.npz"))["steps"] == 4
     assert main(argv) == 1
     assert ".npz" in capsys.readouterr().err
 
 
 def test_what_cannot_be_expressed_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture):
     Policy.from_rows(["##", "#."]).save(tmp_path / "policy.json")
-    assert main(["policies", "export", str(tmp_path / "policy.json"), "--format", "smoothcache"]) == 1
+    assert main(["export", str(tmp_path / "policy.json"), "--format", "smoothcache"]) == 1
     err = capsys.readouterr().err
     assert "skipped cell (step 1, site 1)" in err
     assert err.count("\n") == 1
@@ -105,13 +105,13 @@ def test_what_cannot_be_expressed_is_one_line(tmp_path: Path, capsys: pytest.Cap
 
 @pytest.mark.parametrize("argv", [["export", "full"], ["export", "missing"], ["import", "missing.json"]])
 def test_what_is_not_there_is_said(argv: list[str], capsys: pytest.CaptureFixture):
-    assert main(["policies", *argv]) == 1
+    assert main(argv) == 1
     assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path, capsys: pytest.CaptureFixture):
     (tmp_path / "taken").write_text("")
-    argv = ["policies", "import", str(GOLDEN / "ecad-pixart.json"), "-o", str(tmp_path / "taken" / "out.json")]
+    argv = ["import", str(GOLDEN / "ecad-pixart.json"), "-o", str(tmp_path / "taken" / "out.json")]
     assert main(argv) == 1
     assert "Can't write" in capsys.readouterr().err
 
@@ -121,7 +121,7 @@ def test_the_script_makes_the_picture_of_generate(tiny_pixart: str, tmp_path: Pa
     file, prompt = tmp_path / "policy.json", "a large red ball on the left"
     Policy.from_rows(["####", "#==.", "=##="], model=tiny_pixart, name='"""\\').save(file)
     script = tmp_path / "script.py"
-    assert main(["policies", "export", str(file), "--format", "python", "-o", str(script)]) == 0
+    assert main(["export", str(file), "--python", "-o", str(script)]) == 0
     done = subprocess.run(
         [sys.executable, "-W", "error::SyntaxWarning", str(script), prompt, "--seed", "3", "-o", "mine.png"],
         cwd=tmp_path,
@@ -139,7 +139,7 @@ def test_the_script_makes_the_picture_of_generate(tiny_pixart: str, tmp_path: Pa
 def test_the_script_of_a_model_with_classes(tiny_dit: str, tmp_path: Path):
     Policy.full(2, 2, model=tiny_dit, keep=np.full((2, 2), 0.5)).save(tmp_path / "policy.json")
     script = tmp_path / "script.py"
-    argv = ["policies", "export", str(tmp_path / "policy.json"), "--format", "python", "-o", str(script)]
+    argv = ["export", str(tmp_path / "policy.json"), "--python", "-o", str(script)]
     assert main(argv) == 0
     tree = ast.parse(script.read_text())
     names = {node.arg: node.value for node in ast.walk(tree) if isinstance(node, ast.keyword)}

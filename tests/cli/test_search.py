@@ -58,13 +58,13 @@ def test_from_start_to_the_best_policy(start: list[str], tmp_path: Path, capsys:
     assert within["digest"] == found[0]["digest"]
 
     file = tmp_path / "best.json"
-    assert main(["policies", "export", f"search:{done['id']}", "-o", str(file)]) == 0
+    assert main(["export", f"search:{done['id']}", "-o", str(file)]) == 0
     policy = Policy.load(file)
     assert policy.digest == done["best"]["digest"]
     assert policy.sites[0] == "transformer_blocks.0"
     assert len(policy.timesteps) == 4
     assert found[-1]["id"].startswith(f"search:{done['id'][:12]}:")
-    saved = json_of(capsys, "policies", "import", found[-1]["id"], "--name", "mine")
+    saved = json_of(capsys, "import", found[-1]["id"], "--name", "mine")
     assert saved["digest"] == found[-1]["digest"]
     assert [each["id"] for each in json_of(capsys, "policies")] == [saved["saved"]]
 
@@ -131,6 +131,7 @@ def test_bounds_hold_before_anything_starts(start: list[str], option: str, value
     assert json_of(capsys, "searches") == []
 
 
+@pytest.mark.slow
 def test_a_range_of_budgets(start: list[str], capsys: pytest.CaptureFixture):
     done = json_of(capsys, *start, "--budget", "0.5:0.9", "--method", "random")
     assert (done["least_budget"], done["budget"], done["method"]) == (0.5, 0.9, "random")

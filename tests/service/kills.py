@@ -20,11 +20,11 @@ from mddit_ui.store import searches as store
 from mddit_ui.store.db import open_db
 from tests.service.toy_worker import TOY
 
-LONGEST_LIFE = 0.15  # seconds
+LONGEST_LIFE = 0.15  # seconds; at 0.01 s a policy, `count` lives do not finish 12 * `count` of them
 
 
 def config(evaluations):
-    return SearchConfig(model="toy-0", prompts=("a",), evaluations=evaluations, population=8, sigma=0.6, seed=3)
+    return SearchConfig(model="toy-0.01", prompts=("a",), evaluations=evaluations, population=8, sigma=0.6, seed=3)
 
 
 def in_child(function):

@@ -248,20 +248,6 @@ def test_a_search_that_is_not_there():
             verb("nothing")
 
 
-def test_processes_are_told_apart():
-    assert started(os.getpid()) == started(os.getpid()) != ""
-    assert alive(os.getpid(), started(os.getpid()))
-    assert not alive(os.getpid(), "another boot:1")
-    ending = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    since = started(ending.pid)
-    assert alive(ending.pid, since)
-    ending.stdin.close()
-    while alive(ending.pid, since):
-        time.sleep(0.01)  # until it is a zombie: nobody has waited for it yet
-    assert ending.wait() == 1
-    assert not alive(ending.pid, since)
-
-
 def test_a_foreign_lease_is_not_taken_while_its_holder_lives():
     search = store.create(open_db(), config())
     holder = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
