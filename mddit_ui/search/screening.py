@@ -32,7 +32,7 @@ class TakeAll:
         return list(range(min(count, len(policies))))
 
     def learn(self, policies: Sequence[Policy], losses: Sequence[float]) -> None:
-        pass
+        """There is nothing to learn where all are taken."""
 
 
 class Predictor:

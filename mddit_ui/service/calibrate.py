@@ -25,7 +25,7 @@ def calibrate(
     try:
         return Calibration.from_dict(json.loads(path.read_text()))
     except FileNotFoundError:
-        pass
+        pass  # asked for the first time
     except (ValueError, KeyError, TypeError):
         path.unlink()  # torn or foreign: made anew
     calibration = probe(load(model_id), config, on_step=on_step)
