@@ -19,9 +19,10 @@ from mddit_ui.core.cost import MacTable
 from mddit_ui.core.plan import plan
 from mddit_ui.core.policy import Action, Policy, repair
 from mddit_ui.core.records import GenerationConfig, ModelSpec
-from mddit_ui.engine.acting import Hook, Run
+from mddit_ui.engine.acting import Hook
 from mddit_ui.engine.hooks import AppliedPolicy, attach
 from mddit_ui.engine.probe import ProbeHook, Seen
+from mddit_ui.engine.run import Run
 from mddit_ui.models.loading import LoadedModel, load, pick_device
 
 BUDGETS = (0.8, 0.6, 0.41, 0.3)

@@ -1,11 +1,11 @@
 """Run a pipeline under a policy."""
 
-from mddit_ui.engine.acting import StepEvent
 from mddit_ui.engine.hooks import AppliedPolicy, apply_policy
 from mddit_ui.engine.measuring import measure, measure_macs
 from mddit_ui.engine.probe import probe
 from mddit_ui.engine.record import record
 from mddit_ui.engine.report import Report
+from mddit_ui.engine.run import StepEvent
 from mddit_ui.engine.runner import generate
 
 __all__ = [

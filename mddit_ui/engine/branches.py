@@ -7,8 +7,9 @@ from torch import nn
 
 from mddit_ui.core.errors import ModelError
 from mddit_ui.core.policy import Action
-from mddit_ui.engine.acting import Hook, Run
+from mddit_ui.engine.acting import Hook
 from mddit_ui.engine.residuals import Residual
+from mddit_ui.engine.run import Run
 from mddit_ui.engine.streams import Streams, Tensors
 
 

@@ -19,10 +19,10 @@ from torch import nn
 from mddit_ui.core.errors import ConfigError, ModelError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig
-from mddit_ui.engine.acting import StepEvent
 from mddit_ui.engine.adapters import call_arguments, seed_steps
 from mddit_ui.engine.measuring import measure
 from mddit_ui.engine.record import managers, record
+from mddit_ui.engine.run import StepEvent
 from mddit_ui.engine.sampling import sample, with_scheduler
 from mddit_ui.models.loading import LoadedModel
 from mddit_ui.models.sites import Granularity, find_sites

@@ -14,11 +14,12 @@ from mddit_ui.core.cost import MacTable
 from mddit_ui.core.errors import ModelError, PolicyError
 from mddit_ui.core.plan import plan
 from mddit_ui.core.policy import Policy
-from mddit_ui.engine.acting import BlockHook, Call, Hook, RootHook, Run, Slot, StepEvent
+from mddit_ui.engine.acting import BlockHook, Hook, RootHook
 from mddit_ui.engine.attached import Attached
 from mddit_ui.engine.branches import BranchHook
 from mddit_ui.engine.macs import count_call
 from mddit_ui.engine.report import Report, SiteReport
+from mddit_ui.engine.run import Call, Run, Slot, StepEvent
 from mddit_ui.engine.steps import StepClock
 from mddit_ui.engine.stopwatch import Stopwatch
 from mddit_ui.models.sites import Granularity, Site, find_sites

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from mddit_ui.core.policy import Action
-from mddit_ui.engine.acting import BlockHook, Hook, Run
+from mddit_ui.engine.acting import BlockHook, Hook
 from mddit_ui.engine.branches import BranchHook
+from mddit_ui.engine.run import Run
 from mddit_ui.engine.streams import Streams
 
 LIMIT_BYTES = 2**29

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from mddit_ui.core.records import GenerationConfig
-from mddit_ui.engine.acting import Call
+from mddit_ui.engine.run import Call
 
 MAX_IMAGES = 8
 LATENT_SIDE = 16  # latents are shrunk to this before the VAE, so that a preview costs little

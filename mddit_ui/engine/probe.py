@@ -10,10 +10,11 @@ from torch import nn
 
 from mddit_ui.core.errors import ConfigError
 from mddit_ui.core.records import Calibration, GenerationConfig
-from mddit_ui.engine.acting import Call, Hook, Run, StepEvent
+from mddit_ui.engine.acting import Hook
 from mddit_ui.engine.adapters import call_arguments, seed_steps
 from mddit_ui.engine.hooks import attach
 from mddit_ui.engine.measuring import measure
+from mddit_ui.engine.run import Call, Run, StepEvent
 from mddit_ui.engine.sampling import sample, with_scheduler
 from mddit_ui.engine.streams import Tensors, copies, learn
 from mddit_ui.metrics.features import change, cosine, difference, norm

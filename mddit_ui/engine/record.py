@@ -11,8 +11,9 @@ from torch import nn
 
 from mddit_ui.core.errors import PolicyError
 from mddit_ui.core.policy import Action, Policy, repair
-from mddit_ui.engine.acting import Call, Hook, Run, StepEvent
+from mddit_ui.engine.acting import Hook
 from mddit_ui.engine.hooks import AppliedPolicy, attach
+from mddit_ui.engine.run import Call, Run, StepEvent
 from mddit_ui.models.sites import Granularity
 
 CONTEXT = "mddit"  # of a cache in a pipeline that sets no context of its own

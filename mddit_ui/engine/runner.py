@@ -9,12 +9,12 @@ import torch
 from mddit_ui.core.errors import NotFiniteError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, RunResult
-from mddit_ui.engine.acting import Call, StepEvent
 from mddit_ui.engine.adapters import call_arguments, seed_steps
 from mddit_ui.engine.hooks import AppliedPolicy, attach
 from mddit_ui.engine.measuring import Measurement, measure
 from mddit_ui.engine.memo import Memo, Part
 from mddit_ui.engine.previews import preview
+from mddit_ui.engine.run import Call, StepEvent
 from mddit_ui.engine.sampling import decode, sample, with_scheduler
 from mddit_ui.models.loading import LoadedModel
 

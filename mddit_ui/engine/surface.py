@@ -11,10 +11,10 @@ from torch import nn
 
 from mddit_ui.core.errors import ConfigError
 from mddit_ui.core.records import GenerationConfig
-from mddit_ui.engine.acting import Call, StepEvent
 from mddit_ui.engine.adapters import call_arguments, seed_steps
 from mddit_ui.engine.hooks import attach
 from mddit_ui.engine.measuring import measure
+from mddit_ui.engine.run import Call, StepEvent
 from mddit_ui.engine.sampling import sample, with_scheduler
 from mddit_ui.metrics.features import cosine
 from mddit_ui.models.loading import LoadedModel

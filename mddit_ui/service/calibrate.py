@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from mddit_ui.core.paths import atomic_write, data_dir
 from mddit_ui.core.records import Calibration, GenerationConfig
-from mddit_ui.engine.acting import StepEvent
 from mddit_ui.engine.probe import probe
+from mddit_ui.engine.run import StepEvent
 from mddit_ui.models.loading import load, weights_stamp
 from mddit_ui.models.registry import get_model
 

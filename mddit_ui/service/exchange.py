@@ -12,10 +12,10 @@ from mddit_ui.core.errors import ModelError, PolicyError
 from mddit_ui.core.interchange_python import script
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig
-from mddit_ui.engine.acting import StepEvent
 from mddit_ui.engine.caches import freeze
 from mddit_ui.engine.calling import plain_arguments
 from mddit_ui.engine.measuring import measure
+from mddit_ui.engine.run import StepEvent
 from mddit_ui.models.loading import load
 from mddit_ui.models.registry import get_model
 from mddit_ui.models.sites import find_sites

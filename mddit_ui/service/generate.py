@@ -7,8 +7,8 @@ import numpy as np
 
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, RunResult, Score
-from mddit_ui.engine.acting import StepEvent
 from mddit_ui.engine.memo import Memo, Part
+from mddit_ui.engine.run import StepEvent
 from mddit_ui.engine.runner import generate as run
 from mddit_ui.metrics.clip import ClipScorer
 from mddit_ui.metrics.fidelity import latent_error, psnr, ssim

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from mddit_ui.core.records import GenerationConfig
-from mddit_ui.engine.acting import StepEvent
+from mddit_ui.engine.run import StepEvent
 from mddit_ui.engine.surface import Surface
 from mddit_ui.engine.surface import surface as measure
 from mddit_ui.models.loading import load

@@ -11,8 +11,8 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from mddit_ui.core.policy import Policy
-from mddit_ui.engine.acting import StepEvent
 from mddit_ui.engine.hooks import apply_policy
+from mddit_ui.engine.run import StepEvent
 from mddit_ui.models.sites import find_sites
 from tests.engine.reference import by_hand
 from tests.engine.tiny_transformers import CASES, NOT_BUILT, build, inputs

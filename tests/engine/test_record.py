@@ -18,10 +18,10 @@ import mddit_ui
 from mddit_ui.core.errors import ConfigError, ModelError, PolicyError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig
-from mddit_ui.engine.acting import StepEvent
 from mddit_ui.engine.adapters import call_arguments, seed_steps
 from mddit_ui.engine.caches import METHODS, freeze
 from mddit_ui.engine.hooks import apply_policy
+from mddit_ui.engine.run import StepEvent
 from mddit_ui.engine.sampling import sample as run_pipeline
 from mddit_ui.engine.sampling import with_scheduler
 from mddit_ui.models.loading import LoadedModel, load
