@@ -4,11 +4,21 @@ import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from typing import get_args
 
-from mddit_ui.cli.options import DEFAULT_MODEL, add_json, add_prompt_set, add_sampler, prompts_of
+from mddit_ui.cli.options import (
+    DEFAULT_MODEL,
+    POLICY,
+    add_json,
+    add_prompt_set,
+    add_sampler,
+    prompts_of,
+    read_policy,
+)
 from mddit_ui.cli.output import emit, say
 from mddit_ui.cli.verb import Verb
 from mddit_ui.cli.watch import follow
-from mddit_ui.core.records import MethodName, SearchConfig
+from mddit_ui.core.errors import PolicyError
+from mddit_ui.core.policy import Policy
+from mddit_ui.core.records import MethodName, ModelSpec, SearchConfig
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -29,6 +39,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--population", type=int, help="policies of a generation (default: the method's own)")
     parser.add_argument("--sigma", type=float, help="how far the first generation spreads (default 0.4)")
     parser.add_argument("--search-seed", type=int, default=1, help="of the search itself (default 1)")
+    parser.add_argument(
+        "--start", metavar="POLICY", help=f"start from this policy too, fitted to the steps: {POLICY}; full: full depth"
+    )
     parser.add_argument("--ray", metavar="ADDRESS", help='evaluate on a Ray cluster: host:port, "auto", or "local"')
     parser.add_argument("--detach", action="store_true", help="print the id and return; the search goes on")
     add_sampler(parser)
@@ -56,6 +69,7 @@ def run(args: Namespace) -> None:
         racing=args.racing,
         evaluations=args.evaluations,
         seed=args.search_seed,
+        start=None if args.start is None else start_of(args, spec),
         **more,
     )
     if args.ray:
@@ -65,6 +79,17 @@ def run(args: Namespace) -> None:
         emit({"id": search}) if args.json else say(search)
         return
     follow(search, args)
+
+
+def start_of(args: Namespace, spec: ModelSpec) -> tuple[str, ...]:
+    """The rows of the policy to start from, at the steps of this search."""
+    from mddit_ui.service import catalog
+
+    view = catalog.describe(spec.id, args.steps or spec.steps, args.scheduler)
+    policy = read_policy(args.start) or Policy.full(len(view.timesteps), view.sites)
+    if policy.actions.shape[1] != len(view.sites):
+        raise PolicyError(f"{policy.name!r} has {policy.actions.shape[1]} blocks; {spec.id} has {len(view.sites)}.")
+    return policy.resample(timesteps=view.timesteps).rows
 
 
 def budgets(text: str) -> tuple[float | None, float]:

@@ -16,11 +16,13 @@ from pydantic import (
 )
 
 from mddit_ui.core.errors import ConfigError
+from mddit_ui.core.policy import MAX_SITES, MAX_STEPS, Policy
 
 MAX_WORK = 2**35  # pixels x steps x images of one request: 1,000 pictures of 1024 px at 32 steps
 
 Prompt = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+PolicyRow = Annotated[str, StringConstraints(min_length=1, max_length=MAX_SITES)]
 SchedulerName = Literal["default", "dpm++", "ddim", "euler", "heun", "lcm"]
 
 MethodName = Literal["cma-es", "sep-cma-es", "genetic", "nsga-2", "catcma", "random"]
@@ -152,7 +154,8 @@ class GenerationConfig(Record):
 class SearchConfig(Record):
     """Everything that fixes a search: the same config asks and evaluates the same policies.
 
-    ``budget``: at most that; with ``least_budget`` the policies are spread from that one to it.
+    ``budget``: at most that; with ``least_budget`` the policies are spread from that one to it. ``start``: rows of a
+    policy that it starts from too, besides those that it makes itself; cut to the budget where it costs more.
     """
 
     model: Annotated[str, Field(min_length=1, max_length=200)]
@@ -169,9 +172,12 @@ class SearchConfig(Record):
     seed: Annotated[int, Field(ge=1, lt=2**31)] = 1
     population: Annotated[int, Field(ge=4, le=1000)] | None = None
     sigma: Annotated[float, Field(gt=0, le=10)] = 0.4
+    start: Annotated[tuple[PolicyRow, ...], Field(strict=False, min_length=1, max_length=MAX_STEPS)] | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
+        if self.start is not None:
+            Policy.from_rows(self.start)  # says what is wrong with them
         if len(self.image_seeds) not in (1, len(self.prompts)):
             raise ConfigError(f"Give one image seed, or one for each of the {len(self.prompts)} prompts.")
         if self.least_budget is not None and self.least_budget >= self.budget:

@@ -1,12 +1,13 @@
 """Where to start: schedules that are good before anything was searched, all at the budget."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import product
 
 import numpy as np
 
 from mddit_ui.core import presets
-from mddit_ui.core.policy import Action, Policy
+from mddit_ui.core.errors import SearchError
+from mddit_ui.core.policy import Action, Policy, actions_from_rows
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.search.space import Space
 
@@ -16,11 +17,17 @@ FIRSTS = (0.2, 0.0, 0.3, 0.1)  # share of the steps before the first that is com
 STEP_SHARES = (0.85, 0.7)  # of the budget for whole steps, the rest for single cells
 
 
-def portfolio(space: Space, sensitivity: Sensitivity | None = None) -> list[Policy]:
+def portfolio(space: Space, sensitivity: Sensitivity | None = None, start: Sequence[str] | None = None) -> list[Policy]:
     """Different starting policies, the most promising kinds first.
 
     Without a calibration: evenly and unevenly spaced whole steps, bands, Skip-Cache. With one: dynamic programming over
     whole steps, and over whole steps and cells, as well.
+
+    Args:
+        start: rows of a policy that comes before all of these; it loses cells only where it costs too much.
+
+    Raises:
+        SearchError: the start is not of this shape.
     """
     importance = None if sensitivity is None else importance_of(sensitivity)
     tables: list[tuple[str, np.ndarray]] = []
@@ -40,7 +47,7 @@ def portfolio(space: Space, sensitivity: Sensitivity | None = None) -> list[Poli
             ("skip-cache", _skip_cache(space)),
         ]
     policies = [space.nearest(actions, _spare_first_row(importance, actions), name=name) for name, actions in tables]
-    return list(dict.fromkeys(policies))
+    return list(dict.fromkeys([*_given(space, start, importance), *policies]))
 
 
 def baselines(space: Space) -> list[Policy]:
@@ -112,6 +119,19 @@ def best_cells(sensitivity: Sensitivity, price: np.ndarray) -> np.ndarray:
         computed[at[inside], np.flatnonzero(inside)] = True
         at[inside] = following[at[inside], np.flatnonzero(inside)]
     return computed
+
+
+def _given(space: Space, rows: Sequence[str] | None, importance: np.ndarray | None) -> list[Policy]:
+    """The policy that somebody starts from, as it is if it is of the space."""
+    if rows is None:
+        return []
+    actions = actions_from_rows(rows)
+    if actions.shape != space.shape:
+        (steps, sites), wanted = actions.shape, space.shape
+        raise SearchError(
+            f"The policy to start from has {steps} steps x {sites} blocks; this search has {wanted[0]} x {wanted[1]}."
+        )
+    return [space.within(actions, _spare_first_row(importance, actions), name="given to start from")]
 
 
 def _spare_first_row(importance: np.ndarray | None, actions: np.ndarray) -> np.ndarray:

@@ -56,7 +56,7 @@ def make_task(
 ) -> Task:
     """The method of the config, round the best of the portfolio; for a range of budgets one at each of some of them."""
     levels = [replace(space, budget=budget) for budget in budgets(config)]
-    starts = [portfolio(level, sensitivity) for level in levels]
+    starts = [portfolio(level, sensitivity, config.start) for level in levels]
     count = max(config.evaluations // STARTS_SHARE, len(levels))
     make = method or METHODS[config.method]
 

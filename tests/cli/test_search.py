@@ -33,7 +33,9 @@ def json_of(capsys: pytest.CaptureFixture, *argv: str) -> dict:
 
 
 def test_from_start_to_the_best_policy(start: list[str], tmp_path: Path, capsys: pytest.CaptureFixture):
-    done = json_of(capsys, *start)  # watches until the end
+    mine = tmp_path / "mine.json"
+    Policy.from_rows(["####", "....", "====", "....", "....", "#==#", "....", "===="]).save(mine)
+    done = json_of(capsys, *start, "--start", str(mine))  # watches until the end
     assert done["state"] == "done"
     assert done["done"] == 8
 
@@ -43,6 +45,9 @@ def test_from_start_to_the_best_policy(start: list[str], tmp_path: Path, capsys:
     assert "8/8" in capsys.readouterr().out
     assert main(["searches", done["id"][:8]]) == 0
     assert "full depth: " in capsys.readouterr().out
+
+    first = json_of(capsys, "policies", "show", f"search:{done['id']}:1")
+    assert first["policy"]["rows"] == ["####", "====", "#==#", "===="]  # of 8 steps those that are nearest to the 4
 
     found = json_of(capsys, "policies", "--from-search", done["id"][:8])
     budgets = [each["budget"] for each in found]
@@ -81,6 +86,15 @@ def test_pause_resume_and_stop(start: list[str], capsys: pytest.CaptureFixture):
     assert main(["stop", search]) == 0
     wait_for(search, "stopped", capsys)
     assert json_of(capsys, "searches", search)["done"] < 5000
+
+    changes = ["--budget", "0.4:0.9", "--evaluations", "4000", "--method", "random", "--search-seed", "7"]
+    other = json_of(capsys, "clone", search, *changes, "--detach")
+    assert main(["stop", other["id"]]) == 0
+    assert other["id"] != search
+    assert (other["least_budget"], other["budget"], other["evaluations"]) == (0.4, 0.9, 4000)
+    assert other["method"] == "random"
+    assert main(["clone", search, "--budget", "1.5"]) == 1
+    assert "budget" in capsys.readouterr().err
 
 
 def test_control_c_pauses_the_watched_search(start: list[str], tmp_path: Path, capsys: pytest.CaptureFixture):
@@ -128,6 +142,14 @@ def test_a_search_that_is_not_there_is_said(argv: list[str], capsys: pytest.Capt
 def test_bounds_hold_before_anything_starts(start: list[str], option: str, value: str, capsys: pytest.CaptureFixture):
     assert main([*start, option, value]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+    assert json_of(capsys, "searches") == []
+
+
+def test_a_start_that_does_not_fit_is_said(start: list[str], tmp_path: Path, capsys: pytest.CaptureFixture):
+    file = tmp_path / "wide.json"
+    Policy.full(4, 9, name="wide").save(file)
+    assert main([*start, "--start", str(file)]) == 1
+    assert "'wide' has 9 blocks; tiny-pixart has 4" in capsys.readouterr().err
     assert json_of(capsys, "searches") == []
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from mddit_ui.core.errors import ConfigError
+from mddit_ui.core.errors import ConfigError, PolicyError
 from mddit_ui.core.records import Calibration, GenerationConfig, ModelSpec, RunRecord, Score, SearchConfig
 
 GENERATION = {"prompts": ["a red ball"], "seeds": [1], "steps": 4, "guidance_scale": 2.0, "height": 64, "width": 64}
@@ -75,12 +75,21 @@ def test_generation_config_bounds(changes: dict, says: str):
         ({"population": 3}, "population"),
         ({"sigma": 0.0}, "sigma"),
         ({"unknown": 1}, "unknown"),
+        ({"start": []}, "start"),
+        ({"start": ["#" * 1001]}, "start"),
+        ({"start": ["##"] * 1001}, "start"),
     ],
 )
 def test_search_config_bounds(changes: dict, says: str):
     SearchConfig.from_dict(SEARCH)
     with pytest.raises(ConfigError, match=says):
         SearchConfig.from_dict({**SEARCH, **changes})
+
+
+@pytest.mark.parametrize("rows", [["=="], ["##", "#"], ["#x"], ["#" * 1000] * 201])
+def test_a_start_is_a_legal_policy(rows: list[str]):
+    with pytest.raises(PolicyError):
+        SearchConfig.from_dict({**SEARCH, "start": rows})
 
 
 @pytest.mark.parametrize("bad", ["", "../etc/passwd", "a b", "a\nb", "-x", "x" * 201])
@@ -103,6 +112,7 @@ def test_run_ids_are_made_by_us(bad: str):
         GenerationConfig(classes=(1, 2), seeds=(3, 4)),
         SearchConfig.from_dict(SEARCH),
         SearchConfig.from_dict({**SEARCH, "population": 8, "image_seeds": [5]}),
+        SearchConfig.from_dict({**SEARCH, "start": ["##", "=."]}),
         ModelSpec.from_dict(SPEC),
         ModelSpec.from_dict({**SPEC, "grammar": {"colours": ["red"]}}),
         Score(clip_score=31.5, clip_scores=(31.0, 32.0), images=2),

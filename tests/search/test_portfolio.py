@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from mddit_ui.core.cost import MacTable
+from mddit_ui.core.errors import SearchError
+from mddit_ui.core.policy import Policy
 from mddit_ui.core.presets import every
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.search.portfolio import baselines, best_cells, best_steps, portfolio
@@ -119,3 +121,25 @@ def test_every_size_has_calibrated_starts(steps, sites, budget):
     space = Space(model.table, steps, max(budget, 1.2 * float(model.table.budget(np.zeros((steps, sites), np.int8)))))
     for start in portfolio(space, Sensitivity.from_calibration(model.calibration())):
         assert space.nearest(start.actions) == start
+
+
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_a_given_start_comes_first_and_loses_cells_only_where_it_costs_too_much(calibrated):
+    model = ToyModel()
+    known = Sensitivity.from_calibration(model.calibration()) if calibrated else None
+    cheap = every(20, 8, 4)
+    given, *others = portfolio(Space(model.table, 20, 0.5), known, cheap.rows)
+    assert given == cheap  # though the budget would pay for twice as much
+    assert others == portfolio(Space(model.table, 20, 0.5), known)
+
+    tight = Space(model.table, 20, 0.2)
+    cut = portfolio(tight, known, cheap.rows)[0]
+    assert tight.holds(cut)
+    assert ((cut.actions == 1) <= (cheap.actions == 1)).all()
+    assert model.table.budget(cut.actions) > 0.2 - model.table.site_macs.max() / model.table.full(20)
+
+
+def test_a_start_of_another_shape_is_refused():
+    model = ToyModel()
+    with pytest.raises(SearchError, match="10 steps x 8 blocks; this search has 20 x 8"):
+        portfolio(Space(model.table, 20, 0.5), None, Policy.full(10, 8).rows)
