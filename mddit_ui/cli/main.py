@@ -23,6 +23,7 @@ VERBS = {
     "pause": searches.PAUSE,
     "resume": searches.RESUME,
     "stop": searches.STOP,
+    "clone": searches.CLONE,
     "subset": subset.VERB,
 }
 

@@ -169,6 +169,8 @@ def train(config: PixArtConfig, schedule: Schedule, folder: Path, data: LatentSe
     model = DiffusionLoss(config, encoder, data, seed).to(device())
     made = optimizers(model.named_parameters(), config.muon_lr, config.adam_lr, config.not_muon, weight_decay=0.05)
     trainer = Trainer(model, made, folder / "transformer", schedule)
+    for block in model.transformer.transformer_blocks:
+        block.compile(dynamic=True)  # a fifth faster on a CPU
     trainer.run(model, (lambda: report(trainer.average.transformer, encoder)) if report else None)
     return trainer.average.transformer, encoder
 
