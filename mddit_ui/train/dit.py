@@ -166,7 +166,7 @@ def main() -> None:
         publish(pipe, args.target, dit_facts())
         return f"wrote {args.target} and {args.folder / 'samples.png'}"
 
-    schedule = Schedule(steps=args.steps, minutes=args.minutes, flat=0.3, save_every=600, average=0.995)
+    schedule = Schedule.of(args, flat=0.3, save_every=600, average=0.995)
     config = DitConfig(muon_lr=args.muon_lr)
     data = LatentSet.load(latents)
     checkpoint(train(config, schedule, args.folder / "transformer", donor.transformer, data, args.seed, checkpoint))

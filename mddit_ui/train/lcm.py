@@ -181,9 +181,7 @@ def main() -> None:
         return f"wrote {args.target} and {args.folder / 'samples.png'} (1, 2 and 4 steps)"
 
     config = LcmConfig(batch=args.batch, muon_lr=args.muon_lr)
-    schedule = Schedule(
-        steps=args.steps, minutes=args.minutes, warmup=20, flat=0.4, save_every=600, average=config.average
-    )
+    schedule = Schedule.of(args, warmup=20, flat=0.4, save_every=600, average=config.average)
     student = train(
         config, schedule, args.folder / "student", teacher, LatentSet.load(args.latents), args.seed, checkpoint
     )

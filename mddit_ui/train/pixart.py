@@ -169,8 +169,6 @@ def train(config: PixArtConfig, schedule: Schedule, folder: Path, data: LatentSe
     model = DiffusionLoss(config, encoder, data, seed).to(device())
     made = optimizers(model.named_parameters(), config.muon_lr, config.adam_lr, config.not_muon, weight_decay=0.05)
     trainer = Trainer(model, made, folder / "transformer", schedule)
-    for block in model.transformer.transformer_blocks:
-        block.compile(dynamic=True)  # a fifth faster on a CPU
     trainer.run(model, (lambda: report(trainer.average.transformer, encoder)) if report else None)
     return trainer.average.transformer, encoder
 
@@ -201,7 +199,7 @@ def main() -> None:
         publish(pipe, args.target)
         return f"wrote {args.target} and {args.folder / 'samples.png'}"
 
-    schedule = Schedule(steps=args.steps, minutes=args.minutes, flat=args.flat, save_every=480)
+    schedule = Schedule.of(args, flat=args.flat, save_every=480)
     config = PixArtConfig(batch=args.batch, muon_lr=args.muon_lr, latent_channels=vae.config.latent_channels)
     transformer, encoder = train(config, schedule, args.folder, LatentSet.load(args.latents), args.seed, checkpoint)
     if rank() == 0:
