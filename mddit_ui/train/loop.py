@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ class Schedule:
     compiled: bool = False  # the transformer's blocks
 
     @classmethod
-    def of(cls, args: argparse.Namespace, **more: float) -> Schedule:
+    def of(cls, args: argparse.Namespace, **more: Any) -> Schedule:
         """What `add_schedule_arguments` asked for, and what the script itself decides."""
         return cls(steps=args.steps, minutes=args.minutes, compiled=args.compile, **more)
 
