@@ -2,16 +2,14 @@
 
 import logging
 import os
-import shutil
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
 
-from mddit_ui.core.errors import Cancelled, MdditError, StoreError
+from mddit_ui.core.errors import Cancelled, MdditError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import Calibration, GenerationConfig, ModelSpec, Score, SearchConfig
 from mddit_ui.core.sensitivity import Sensitivity
@@ -21,14 +19,12 @@ from mddit_ui.search.ray_pool import RayPool
 from mddit_ui.search.recipe import FINALISTS, make_task
 from mddit_ui.search.space import Space, locked_from_rows
 from mddit_ui.service.pool import Pool, cores, processes_for
-from mddit_ui.service.processes import alive, parent, started
+from mddit_ui.service.processes import alive, started
+from mddit_ui.service.shift import Ended, Shift
 from mddit_ui.store import searches as store
-from mddit_ui.store.db import Database, open_db
+from mddit_ui.store.db import open_db
 from mddit_ui.store.searches import EvaluationRow, SearchRow, State
 
-LEAST_FREE_BYTES = 200_000_000
-ROOM_SECONDS = 5  # between two looks whether there is room on the disk again
-BACKUP_SECONDS = 600
 FRESH_SEEDS = 1_000_003  # added to the seeds of a search, they judge its finalists (torch on a CPU heeds 32 bits)
 
 _log = logging.getLogger(__name__)
@@ -57,84 +53,17 @@ class Model:
     calibrate: Callable[[SearchConfig], Calibration | None]
 
 
-class _Ended(Exception):
-    def __init__(self, state: State, error: str = "") -> None:
-        self.state: State = state
-        self.error = error
-
-
-class _Shift:
-    """One process at one search: its lease, its ear for what people want, its care for the disk."""
-
-    def __init__(self, db: Database, search_id: str) -> None:
-        self.db, self.id, self.pid = db, search_id, os.getpid()
-        self.terminated = False
-        self.parent = parent()
-        self.backed_up = time.monotonic()
-
-    def check(self) -> None:
-        """Called between two pieces of work. Raises ``_Ended`` when this process should go."""
-        if not self.db.path.exists():
-            raise _Ended("failed", "The data folder was deleted.")
-        self._wait_for_room()
-        wanted = store.beat(self.db, self.id, self.pid)
-        if wanted == "stop":
-            raise _Ended("stopped")
-        if wanted == "pause" or self.terminated:
-            raise _Ended("paused")
-        if self.parent is not None and not alive(*self.parent):
-            raise _Ended("paused", "The app that it belonged to has ended; press Resume to go on.")
-        if time.monotonic() - self.backed_up > BACKUP_SECONDS:
-            self.db.backup()
-            self.backed_up = time.monotonic()
-
-    def _wait_for_room(self) -> None:
-        """On a full disk nothing can be kept: wait until there is room again, or until the person wants otherwise."""
-        if not self.disk_is_full():
-            return
-        store.note(self.db, self.id, "The disk is nearly full; the search waits until there is room.")
-        while self.disk_is_full():
-            time.sleep(ROOM_SECONDS)
-            if self.terminated or store.wanted(self.db, self.id) != "run":
-                raise _Ended("paused", "The disk is nearly full; make room, then press Resume.")
-        store.note(self.db, self.id, "")
-
-    def keep(self, write: Callable[[], None]) -> None:
-        """Write what must not be lost; when the disk has no room for it, as soon as there is."""
-        while True:
-            try:
-                return write()
-            except StoreError:
-                if not self.disk_is_full():
-                    raise
-                self._wait_for_room()
-
-    def disk_is_full(self) -> bool:
-        return shutil.disk_usage(self.db.path.parent).free < LEAST_FREE_BYTES
-
-    def goes_on(self) -> bool:
-        """As ``check``, for those who first have to finish what they have begun; ``check`` tells them why."""
-        try:
-            self.check()
-        except _Ended:
-            return False
-        return True
-
-    def terminate(self, *_: object) -> None:
-        self.terminated = True
-
-
 def run(search_id: str, model: Model) -> int:
     """Work on a search until it is finished, paused, stopped or fails; returns the exit status."""
     db = open_db()
-    shift = _Shift(db, search_id)
+    shift = Shift(db, search_id)
     if not store.claim(db, search_id, shift.pid, started(shift.pid), alive=alive):
         _log.warning("Another process runs this search.")
         return 3
     before = signal.signal(signal.SIGTERM, shift.terminate)
     try:
         state, error = _work(shift, model)
-    except _Ended as ended:
+    except Ended as ended:
         state, error = ended.state, ended.error
     except Cancelled:
         state, error = "paused", ""
@@ -150,16 +79,16 @@ def run(search_id: str, model: Model) -> int:
     return 1 if state == "failed" else 0
 
 
-def _work(shift: _Shift, model: Model) -> tuple[State, str]:
+def _work(shift: Shift, model: Model) -> tuple[State, str]:
     db, row = shift.db, store.get(shift.db, shift.id)
     shift.check()
     if not store.set_state(db, row.id, "running", only_if=("queued", "running")):
-        raise _Ended(row.state, row.error)
+        raise Ended(row.state, row.error)
     with model.prepare(row.config, row.locked) as prepared:
         return _searched(shift, model, row, prepared)
 
 
-def _searched(shift: _Shift, model: Model, row: SearchRow, prepared: Prepared) -> tuple[State, str]:
+def _searched(shift: Shift, model: Model, row: SearchRow, prepared: Prepared) -> tuple[State, str]:
     db = shift.db
     shift.check()
     _measure_baselines(shift, prepared, row)
@@ -188,7 +117,7 @@ def _searched(shift: _Shift, model: Model, row: SearchRow, prepared: Prepared) -
     return "done", "" if len(known) >= row.config.evaluations else reason
 
 
-def _measure_baselines(shift: _Shift, prepared: Prepared, row: SearchRow) -> None:
+def _measure_baselines(shift: Shift, prepared: Prepared, row: SearchRow) -> None:
     """Full depth and the well-known schedules, each kept as soon as it is known."""
     measured = {name: (row.baseline_budgets[name], score) for name, score in row.baselines.items()}
     store.set_reference(shift.db, row.id, prepared.reference, measured)
@@ -200,7 +129,7 @@ def _measure_baselines(shift: _Shift, prepared: Prepared, row: SearchRow) -> Non
 
 
 def _judge_again(
-    shift: _Shift,
+    shift: Shift,
     prepared: Prepared,
     row: SearchRow,
     known: list[Evaluation],

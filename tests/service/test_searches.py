@@ -14,7 +14,7 @@ from mddit_ui.core.errors import ConfigError, SearchError, StoreError
 from mddit_ui.core.paths import ROOT
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import SearchConfig
-from mddit_ui.service import searches, worker
+from mddit_ui.service import searches, shift, worker
 from mddit_ui.service.processes import alive, started
 from mddit_ui.store import searches as store
 from mddit_ui.store.db import open_db
@@ -317,8 +317,8 @@ def test_a_full_disk_is_waited_out(undisturbed, monkeypatch):
     def usage(path):
         return shutil._ntuple_diskusage(10**12, 0, next(free, 10**12))
 
-    monkeypatch.setattr(worker.shutil, "disk_usage", usage)
-    monkeypatch.setattr(worker, "ROOM_SECONDS", 0.01)
+    monkeypatch.setattr(shift.shutil, "disk_usage", usage)
+    monkeypatch.setattr(shift, "ROOM_SECONDS", 0.01)
     monkeypatch.setattr(store, "note", lambda db, search, text: (notes.append(text), note(db, search, text)))
     search = store.create(open_db(), config())
     assert worker.run(search, TOY) == 0
@@ -334,7 +334,7 @@ def test_an_evaluation_that_the_disk_had_no_room_for_is_kept_later(undisturbed, 
     def full_for_a_while(db, search, row):
         if row.number == 13 and not refused:
             refused.append(row.number)
-            monkeypatch.setattr(worker, "LEAST_FREE_BYTES", 10**18)
+            monkeypatch.setattr(shift, "LEAST_FREE_BYTES", 10**18)
             db.rows(f"PRAGMA max_page_count = {db.rows('PRAGMA page_count')[0][0]}")
             with pytest.raises(StoreError, match="full"):
                 fill(db)
@@ -346,9 +346,9 @@ def test_an_evaluation_that_the_disk_had_no_room_for_is_kept_later(undisturbed, 
 
     def make_room(db, search, text):
         db.rows("PRAGMA max_page_count = 100000")
-        monkeypatch.setattr(worker, "LEAST_FREE_BYTES", 1)
+        monkeypatch.setattr(shift, "LEAST_FREE_BYTES", 1)
 
-    monkeypatch.setattr(worker, "ROOM_SECONDS", 0.01)
+    monkeypatch.setattr(shift, "ROOM_SECONDS", 0.01)
     monkeypatch.setattr(store, "add_evaluation", full_for_a_while)
     monkeypatch.setattr(store, "note", make_room)
     search = store.create(open_db(), config())
@@ -358,8 +358,8 @@ def test_an_evaluation_that_the_disk_had_no_room_for_is_kept_later(undisturbed, 
 
 
 def test_on_a_full_disk_a_pause_is_heard(monkeypatch):
-    monkeypatch.setattr(worker, "LEAST_FREE_BYTES", 10**18)
-    monkeypatch.setattr(worker, "ROOM_SECONDS", 0.01)
+    monkeypatch.setattr(shift, "LEAST_FREE_BYTES", 10**18)
+    monkeypatch.setattr(shift, "ROOM_SECONDS", 0.01)
     search = store.create(open_db(), config())
     note = store.note
 
