@@ -1,5 +1,6 @@
-"""``python -m mddit_ui`` is the command line, with the benchmarks as one more verb."""
+"""``python -m mddit_ui`` is the command line, with the app and the benchmarks as two more verbs."""
 
+import os
 import sys
 from argparse import REMAINDER, ArgumentParser, Namespace
 from collections.abc import Sequence
@@ -22,8 +23,21 @@ def _bench(args: Namespace) -> int:
     return registry.run(args.bench, args.arguments)
 
 
+def _add_app(parser: ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, help="default 7860, or $GRADIO_SERVER_PORT")
+    parser.add_argument("--mcp", action="store_true", help="offer the verbs as MCP tools, too ($MDDIT_MCP=1)")
+
+
+def _app(args: Namespace) -> None:
+    from mddit_ui.ui.app import launch
+
+    os.environ |= {"MDDIT_MCP": "1"} if args.mcp else {}
+    launch(**({} if args.port is None else {"server_port": args.port}))
+
+
 VERBS = {
     **cli.VERBS,
+    "app": Verb("start the app", _add_app, _app),
     "bench": Verb("measure: speed, searches, the app, the tables of the documents", _add_bench, _bench),
 }
 

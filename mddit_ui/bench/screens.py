@@ -8,21 +8,13 @@ writes ``OUT/<width>-<mode>-<tab>.png``; ``mddit bench screens docs/gallery --ga
 import argparse
 import io
 import os
-import socket
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from mddit_ui.core.errors import MdditError
-from mddit_ui.core.paths import ROOT
+from mddit_ui.bench.serving import browser, serving
 
 WIDTHS = (1440, 1024, 420)
 MODES = ("light", "dark")
@@ -30,7 +22,6 @@ GALLERY = frozenset(
     ("1440-light-understand", "1440-light-search", "1440-dark-compare", "1440-light-library")
 )  # what docs/gallery.md shows
 TABS = ("Understand", "Search", "Compare", "Library")
-ARGUMENTS = ("--no-sandbox", "--headless", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 SEARCH_CAPTIONS = 4  # so few, that a search for a picture takes two minutes
 PATIENCE = 300_000  # ms
 
@@ -49,14 +40,20 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--modes", nargs="+", default=MODES, choices=MODES)
     wanted = parser.parse_args(arguments)
     wanted.out.mkdir(parents=True, exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        served(wanted.data or Path(folder), wanted.model) as url,
-        browser() as chromium,
-    ):
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "MDDIT_DATA": str(wanted.data or folder)}
+        if wanted.model:
+            environment["MDDIT_MODEL"] = wanted.model
+        take(wanted, environment, Path(folder) / "app.log")
+    return 0
+
+
+def take(wanted: argparse.Namespace, environment: dict[str, str], log: Path) -> None:
+    """Start the app, use it, and write the pictures."""
+    with serving(environment, log) as app, browser() as chromium:
         page = chromium.new_page(viewport={"width": wanted.widths[0], "height": 1000}, device_scale_factor=1)
         page.add_init_script("localStorage.setItem('mddit-tour', 'done')")
-        page.goto(url)
+        page.goto(app.url)
         page.wait_for_selector('#editor .pg[data-ready="true"]', timeout=PATIENCE)
         prepare(page, wanted)
         for width in wanted.widths:
@@ -64,7 +61,6 @@ def main(arguments: list[str]) -> int:
             for mode in wanted.modes:
                 page.evaluate("dark => document.body.classList.toggle('dark', dark)", mode == "dark")
                 shoot(page, wanted.out, f"{width}-{mode}", GALLERY if wanted.gallery else None)
-    return 0
 
 
 def prepare(page: Any, wanted: argparse.Namespace) -> None:
@@ -118,41 +114,3 @@ def shoot(page: Any, out: Path, name: str, only: frozenset[str] | None = None) -
             (out / f"{full}.png").write_bytes(png)
         else:
             Image.open(io.BytesIO(png)).save(out / f"{full}.webp", "WEBP", quality=82, method=6)
-
-
-@contextmanager
-def served(data: Path, model: str) -> Iterator[str]:
-    """The app in a process of its own, on a free port, with a data folder of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {**os.environ, "GRADIO_SERVER_PORT": str(port), "MDDIT_DATA": str(data)}
-    if model:
-        environment["MDDIT_MODEL"] = model
-    url = f"http://127.0.0.1:{port}/"
-    process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
-    try:
-        end = time.monotonic() + PATIENCE / 1000
-        while True:
-            try:
-                with urllib.request.urlopen(url, timeout=5):
-                    break
-            except OSError:
-                if process.poll() is not None or time.monotonic() > end:
-                    raise MdditError("The app did not start; run `python app.py` to see why.") from None
-                time.sleep(0.5)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-@contextmanager
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-        chromium = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
-        yield chromium
-        chromium.close()

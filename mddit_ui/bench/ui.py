@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, DiTPipeline, DiTTransformer2DModel
 
-from mddit_ui.bench.screens import PATIENCE, browser, served
+from mddit_ui.bench.screens import PATIENCE
+from mddit_ui.bench.serving import browser, serving
 from mddit_ui.core.errors import MdditError
 from mddit_ui.core.policy import Policy, repair
 from mddit_ui.core.records import Score, SearchConfig
@@ -101,7 +102,8 @@ def main(arguments: list[str]) -> int:
             "MDDIT_POLICIES": str(Path(folder) / "policies"),
             "GRADIO_TEMP_DIR": str(Path(folder) / "gradio"),
         }
-        with served(data, MODEL) as url, browser() as chromium:
+        os.environ["MDDIT_MODEL"] = MODEL
+        with serving(os.environ, Path(folder) / "app.log") as (url, _), browser() as chromium:
             visit(chromium, url)  # the first visitor of a server pays for loading the model; not counted
             visits = [visit(chromium, url) for _ in range(wanted.visits)]
             edited = edit(chromium, url, wanted.edits)

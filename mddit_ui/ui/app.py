@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from mddit_ui.core.errors import MdditError
+from mddit_ui.core.errors import ConfigError, MdditError
 from mddit_ui.core.paths import data_dir
 from mddit_ui.core.policy import Policy
 from mddit_ui.service import catalog
@@ -17,7 +17,7 @@ from mddit_ui.ui.locks import locks_of
 from mddit_ui.ui.parts import known_model, session_of, view_of
 from mddit_ui.ui.quotas import is_public, quotas
 from mddit_ui.ui.state import Session, pack
-from mddit_ui.ui.tabs import compare, library, search, understand
+from mddit_ui.ui.tabs import compare, library, search, search_form, understand
 from mddit_ui.ui.zero import on_gpu
 
 TITLE = "mddit: depth schedules for diffusion transformers"
@@ -80,7 +80,7 @@ def build_app() -> gr.Blocks:
         quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         spoken: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
         desk.wire(parts, calibration)
-        ended = studio.wire(inputs, parts.name, parts.rival, parts.pair, parts.go, parts.stop, kept, past)
+        ended = studio.wire(inputs, parts.name, parts.rival, parts.pair, parts.go, parts.stop, parts.line, kept, past)
         runs = [comparing.chart, comparing.table]
         ended.then(compare.shown_runs, past, runs, **quiet)
 
@@ -123,7 +123,7 @@ def build_app() -> gr.Blocks:
             spec = known_model(chosen)
             view = view_of(spec.id, policy, spec.steps, "default")
             values = [spec.id, view, captions.default_caption(spec), 0, spec.steps, spec.guidance_scale, "default", 1]
-            more = [view.policy.name, *desk.model_updates(spec), search.default_prompts(spec.id)]
+            more = [view.policy.name, *desk.model_updates(spec), search_form.default_prompts(spec.id)]
             return [*values, *more, None, None, understand.NOT_MEASURED, spec.id]
 
         changed = [*everything, kept, calibration, understanding.similarity, shown_model]
@@ -200,11 +200,16 @@ def build_app() -> gr.Blocks:
 
 
 def launch(**more: Any) -> None:
-    """Serve the page on http://127.0.0.1:7860 until it is stopped; ``more`` goes to Gradio's ``launch``."""
+    """Serve the page on http://127.0.0.1:7860 until it is stopped; ``more`` goes to Gradio's ``launch``.
+
+    Raises:
+        ConfigError: a variable of the environment is wrong.
+    """
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("GRADIO_TEMP_DIR", str(data_dir() / "gradio"))
     quotas()  # a wrong variable is said now, not to the first visitor
-    port = int(os.environ.get("GRADIO_SERVER_PORT", more.pop("server_port", None) or PORT))
+    with_tools = mcp_wanted()
+    port = int(more.pop("server_port", None) or os.environ.get("GRADIO_SERVER_PORT") or PORT)
     name = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
     demo = build_app()
     demo.launch(
@@ -218,7 +223,7 @@ def launch(**more: Any) -> None:
         run_history=False,
         ssr_mode=False,
         footer_links=[],
-        mcp_server=importlib.util.find_spec("mcp") is not None,
+        mcp_server=with_tools,
         enable_monitoring=False,
         max_file_size=limits.MAX_UPLOAD,
         state_session_capacity=500,
@@ -226,5 +231,19 @@ def launch(**more: Any) -> None:
         prevent_thread_lock=True,
         **more,
     )
-    print(f"mddit is on http://{name}:{port} (Ctrl-C stops it)", flush=True)
+    tools = f", its tools for MCP on http://{name}:{port}/gradio_api/mcp/" if with_tools else ""
+    print(f"mddit is on http://{name}:{port}{tools} (Ctrl-C stops it)", flush=True)
     demo.block_thread()
+
+
+def mcp_wanted() -> bool:
+    """Whether ``$MDDIT_MCP`` asks for the verbs as tools of the Model Context Protocol.
+
+    Raises:
+        ConfigError: it does, and the package is missing.
+    """
+    if os.environ.get("MDDIT_MCP", "").lower() not in ("1", "true", "yes"):
+        return False
+    if importlib.util.find_spec("mcp") is None:
+        raise ConfigError("MDDIT_MCP needs a package that is missing: pip install 'mddit-ui[mcp]'")
+    return True

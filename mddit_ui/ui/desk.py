@@ -45,6 +45,7 @@ class Desk(NamedTuple):
     pair: ImagePair
     go: gr.Button
     stop: gr.Button
+    line: gr.HTML
     examples: gr.Dropdown
     builder: gr.Accordion
     lists: tuple[gr.Dropdown, ...]
@@ -130,9 +131,10 @@ def build(model: gr.Dropdown) -> Desk:
                 )
                 go = gr.Button("Generate", variant="primary", size="md", elem_id="generate", min_width=110)
                 stop = gr.Button("Cancel", variant="stop", size="md", visible=False, elem_id="cancel", min_width=110)
+            line = gr.HTML("", elem_id="line", padding=False)  # here Gradio says the place in the line
             pair = ImagePair(None, elem_id="pair")
     inputs = Inputs(model, grid, prompt, seed, steps, guidance, scheduler, count)
-    pictures = (card, rival, pair, go, stop, examples, builder, lists, add, clear, warning)
+    pictures = (card, rival, pair, go, stop, line, examples, builder, lists, add, clear, warning)
     return Desk(inputs, *pictures, preset, every, name, save, download, upload)
 
 

@@ -15,7 +15,7 @@ from mddit_ui.ui.errors import escaped
 from mddit_ui.ui.locks import locks_of
 from mddit_ui.ui.parts import asked, known_model, shape_of, view_of
 from mddit_ui.ui.state import Session, unpack
-from mddit_ui.ui.tabs import search
+from mddit_ui.ui.tabs import search_form
 
 FIRST_MODEL = "scenes-pixart"
 FIRST_SEED = 0
@@ -84,4 +84,4 @@ def _page(spec: ModelSpec, policy: Policy | None, session: Session | None) -> li
         subject, count = asked(config)
         how = [config.steps, config.guidance_scale, config.scheduler, count]
         values = [spec.id, view, subject, config.image_seeds[0], *how]
-    return [*values, view.policy.name, *desk.model_updates(spec), search.default_prompts(spec.id)]
+    return [*values, view.policy.name, *desk.model_updates(spec), search_form.default_prompts(spec.id)]

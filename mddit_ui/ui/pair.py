@@ -3,15 +3,13 @@
 import base64
 import io
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import gradio as gr
 import numpy as np
 from PIL import Image
 
-STATIC = Path(__file__).parent / "static"
-_HTML, _CSS, _JS = ((STATIC / f"pair.{kind}").read_text() for kind in ("html", "css", "js"))
+from mddit_ui.ui.display import Display
+
 EMPTY = "Press Generate: both pictures are made from the same seed, so every difference comes from the policy."
 FULL = "Full depth"
 
@@ -28,6 +26,7 @@ class PairView:
         facts: (name, value) about the two together.
         busy: what is being done; ``share`` of it that is done.
         final: pictures are kept without loss; previews are not.
+        empty: what stands there without pictures.
     """
 
     left: np.ndarray | None = None
@@ -40,17 +39,13 @@ class PairView:
     share: float = 0.0
     note: str = ""
     final: bool = False
+    empty: str = EMPTY
 
 
-class ImagePair(gr.HTML):
+class ImagePair(Display):
     """Shows a ``PairView``; nothing comes back from it."""
 
-    def __init__(self, value: Any = None, **more: Any):
-        more.setdefault("html_template", _HTML)
-        more.setdefault("css_template", _CSS)
-        more.setdefault("js_on_load", _JS)
-        more.setdefault("apply_default_css", False)
-        super().__init__(value, **more)
+    files = "pair"
 
     def postprocess(self, value: PairView | None) -> dict[str, Any]:  # type: ignore[override]
         view = value or PairView()
@@ -66,20 +61,8 @@ class ImagePair(gr.HTML):
             "busy": view.busy,
             "share": view.share,
             "note": view.note,
-            "empty": EMPTY,
+            "empty": view.empty,
         }
-
-    def preprocess(self, payload: Any) -> None:  # type: ignore[override]
-        return None
-
-    def api_info(self) -> dict[str, Any]:
-        return {"type": "object"}
-
-    def example_payload(self) -> Any:
-        return None
-
-    def example_value(self) -> Any:
-        return None
 
 
 def data_url(image: np.ndarray, *, lossless: bool = False, quality: int = 80) -> str:

@@ -21,6 +21,13 @@ from mddit_ui.ui.running import LINE
 from mddit_ui.ui.state import Session
 
 MOST_PICTURES = 4  # pairs that are shown at one time
+# Work with a model, one at a time in the whole app: Gradio says the place in the line on its output while it waits.
+COMPUTE: dict[str, Any] = {
+    "concurrency_id": "compute",
+    "concurrency_limit": 1,
+    "show_progress": "minimal",
+    "api_visibility": "private",
+}
 
 
 class Inputs(NamedTuple):

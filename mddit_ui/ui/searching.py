@@ -109,8 +109,9 @@ def front_chart(row: SearchRow, rows: Sequence[EvaluationRow], rival: Sequence[E
     ]
     full = row.reference.clip_score if row.reference else None
     backbone = row.reference.clip_backbone if row.reference else ""
-    info = tradeoff.tradeoff_info(points, known, (), full, backbone, _points(rival))
-    return ChartView(lambda dark: tradeoff.tradeoff_figure(info, dark), tradeoff.READ)
+    others = [point._replace(key="") for point in _points(rival)]  # a click would take one of this search
+    info = tradeoff.tradeoff_info(points, known, (), full, backbone, others)
+    return ChartView(lambda dark: tradeoff.tradeoff_figure(info, dark), tradeoff.READ, row.id)
 
 
 def curve_chart(row: SearchRow, rows: Sequence[EvaluationRow], rival: Sequence[EvaluationRow] = ()) -> ChartView | str:
@@ -132,7 +133,7 @@ def curve_chart(row: SearchRow, rows: Sequence[EvaluationRow], rival: Sequence[E
     known = [convergence.Line(name, found) for name, score in row.baselines.items() if (found := value(score))]
     other = info_of(rival, len(rival)) if rival else None
     info = info_of(rows, row.config.evaluations, lines=[*full, *known], rival=other)
-    return ChartView(lambda dark: convergence.convergence_figure(info, dark), convergence.READ)
+    return ChartView(lambda dark: convergence.convergence_figure(info, dark), convergence.READ, row.id)
 
 
 def depth_charts(rows: Sequence[EvaluationRow], sites: Sequence[str]) -> list[ChartView | str]:
@@ -140,7 +141,7 @@ def depth_charts(rows: Sequence[EvaluationRow], sites: Sequence[str]) -> list[Ch
     if sum(not math.isnan(each.objective) for each in rows) < depth.LEAST:
         return [LATER, LATER]
     places = {str(each.number): place for place, each in enumerate(rows)}
-    front = [places[point.key] for point in tradeoff.front_of(_points(rows))]
+    front = [places[str(each.number)] for each in front_of(rows)]
     tables, objectives = [each.policy_rows for each in rows], [each.objective for each in rows]
     info = depth.depth_info(tables, objectives, short_labels(sites), front)
     return [
@@ -213,6 +214,12 @@ def estimate(model: str, pictures: int, steps: int, budget: float, evaluations: 
         f"About {duration(each * (evaluations + AROUND))}: {each:.1f} s an evaluation of {pictures} pictures, "
         "by the last search of this model on this machine."
     )
+
+
+def front_of(rows: Sequence[EvaluationRow]) -> list[EvaluationRow]:
+    """What the chart shows as the front, the cheapest first."""
+    by_key = {str(each.number): each for each in rows}
+    return [by_key[point.key] for point in tradeoff.front_of(_points(rows))]
 
 
 def _points(rows: Sequence[EvaluationRow]) -> list[tradeoff.Point]:

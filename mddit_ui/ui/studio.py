@@ -20,7 +20,7 @@ from mddit_ui.store.db import open_db
 from mddit_ui.ui import visit
 from mddit_ui.ui.errors import shown
 from mddit_ui.ui.pair import FULL, ImagePair, PairView
-from mddit_ui.ui.parts import Inputs, busy, cancel, fitted, idle, session_of, shape_of
+from mddit_ui.ui.parts import COMPUTE, Inputs, busy, cancel, fitted, idle, session_of, shape_of
 from mddit_ui.ui.running import Progress, Report, watch
 from mddit_ui.ui.state import Session
 from mddit_ui.ui.zero import has_zero_gpu, on_gpu
@@ -155,7 +155,7 @@ def keep(outcome: Outcome, known: bool) -> PairView:
 
 
 def wire(inputs: Inputs, name: gr.Textbox, rival: gr.Dropdown, pair: ImagePair, go: gr.Button, stop: gr.Button,
-         kept: gr.State, past: gr.BrowserState) -> Any:  # fmt: skip
+         line: gr.HTML, kept: gr.State, past: gr.BrowserState) -> Any:  # fmt: skip
     """Connect the buttons; returns the event after which a run is in ``past``."""
     event = gr.State(None)
 
@@ -185,10 +185,8 @@ def wire(inputs: Inputs, name: gr.Textbox, rival: gr.Dropdown, pair: ImagePair, 
         generate,
         [*inputs, name, rival, kept, past, event],
         [pair, kept, past],
-        show_progress="hidden",
-        concurrency_id="compute",
-        concurrency_limit=1,
-        api_visibility="private",
+        show_progress_on=line,
+        **COMPUTE,
     )
     stop.click(cancel, event, None, **quiet)
     rival.focus(lambda runs: gr.Dropdown(choices=rival_choices(runs)), past, rival, **quiet)

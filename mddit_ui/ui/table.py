@@ -2,13 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import gradio as gr
-
-STATIC = Path(__file__).parent / "static"
-_HTML, _CSS, _JS = ((STATIC / f"table.{kind}").read_text() for kind in ("html", "css", "js"))
+from mddit_ui.ui.display import Display
 
 
 class Cell(NamedTuple):
@@ -37,15 +33,10 @@ class TableView:
     text: Sequence[str] = ()
 
 
-class DataTable(gr.HTML):
+class DataTable(Display):
     """Shows a ``TableView``, or a line of text while there is nothing; ``select`` gives the key of a row."""
 
-    def __init__(self, value: Any = "", **more: Any):
-        more.setdefault("html_template", _HTML)
-        more.setdefault("css_template", _CSS)
-        more.setdefault("js_on_load", _JS)
-        more.setdefault("apply_default_css", False)
-        super().__init__(value, **more)
+    files = "table"
 
     def postprocess(self, value: TableView | str | None) -> dict[str, Any]:  # type: ignore[override]
         if not isinstance(value, TableView):
@@ -55,19 +46,6 @@ class DataTable(gr.HTML):
             for row in value.rows
         ]
         return {"head": list(value.head), "rows": rows, "action": value.action, "text": list(value.text)}
-
-    def preprocess(self, payload: Any) -> None:  # type: ignore[override]
-        """Tables only show; nothing comes back but the key of a row."""
-        return None
-
-    def api_info(self) -> dict[str, Any]:
-        return {"type": "object"}
-
-    def example_payload(self) -> Any:
-        return None
-
-    def example_value(self) -> Any:
-        return None
 
 
 def number(value: float | None, form: str) -> Cell:

@@ -1,12 +1,6 @@
 """A browser, and the app in a process of its own with the tiny models."""
 
 import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,14 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
-from mddit_ui.core.paths import ROOT
+from mddit_ui.bench.serving import ARGUMENTS, serving
 
 CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = (
-    "--no-sandbox --headless --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
-START_SECONDS = 480
 
 
 @dataclass
@@ -55,6 +44,14 @@ class App:
             self.said.append(f"{message.type}: {message.text}")
 
 
+def surroundings(folder: Path, models: Path, **more: str) -> dict[str, str]:
+    """The environment of an app with the tiny models, which writes into ``folder`` and offers its verbs as tools."""
+    own = {"MDDIT_DATA": "data", "MDDIT_POLICIES": "policies", "GRADIO_TEMP_DIR": "gradio"}
+    folders = {name: str(folder / part) for name, part in own.items()}
+    known = {"MDDIT_MODELS": str(models), "MDDIT_MODEL": "tiny-pixart", "MDDIT_MCP": "1"}
+    return {**os.environ, **folders, **known, **more}
+
+
 def ready(page: Page) -> None:
     page.wait_for_selector('#editor .pg[data-ready="true"]', timeout=180_000)
 
@@ -76,33 +73,9 @@ def browser() -> Iterator[Browser]:
 def served(tiny_models: Path, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """The app as a person starts it, on a free port, with folders of its own."""
     folder = tmp_path_factory.mktemp("app")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {
-        **os.environ,
-        "GRADIO_SERVER_PORT": str(port),
-        "MDDIT_MODELS": str(tiny_models),
-        "MDDIT_MODEL": "tiny-pixart",
-        "MDDIT_DATA": str(folder / "data"),
-        "MDDIT_POLICIES": str(folder / "policies"),
-        "GRADIO_TEMP_DIR": str(folder / "gradio"),
-    }
     log = folder / "app.log"
-    with open(log, "wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-    url = f"http://127.0.0.1:{port}/"
-    try:
-        _wait_until_up(url, process, log)
+    with serving(surroundings(folder, tiny_models), log) as (url, _):
         yield App(url, folder / "data", folder / "policies", browser)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
     assert "Traceback" not in log.read_text(), log.read_text()[-4000:]
 
 
@@ -114,17 +87,3 @@ def app(served: App) -> Iterator[App]:
     for context in served.browser.contexts:
         context.close()
     assert served.said == []
-
-
-def _wait_until_up(url: str, process: subprocess.Popen, log: Path) -> None:
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            pytest.fail(f"The app ended: {log.read_text()[-4000:]}")
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                if answer.status == 200:
-                    return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"The app was not up after {START_SECONDS} s: {log.read_text()[-4000:]}")

@@ -1,9 +1,8 @@
-"""A page with nothing but a grid, for the tests of its tools: ``python -m tests.ui.grid_page PORT``.
+"""A page with nothing but a grid, for the tests of its tools, on ``$GRADIO_SERVER_PORT``.
 
 ``?n=20x14`` is its size, ``&rows=##/#=`` its policy, ``&measured=1`` adds a calibration.
 """
 
-import sys
 from typing import Any
 
 import gradio as gr
@@ -46,7 +45,7 @@ def main() -> None:
             return view(steps, blocks, asked.get("rows", ""), asked.get("measured") == "1")
 
         page.load(load, None, grid, queue=False)
-    page.launch(server_port=int(sys.argv[1]), theme=theme.theme(), css=theme.css(), ssr_mode=False, quiet=True)
+    page.launch(theme=theme.theme(), css=theme.css(), ssr_mode=False, quiet=True)
 
 
 if __name__ == "__main__":

@@ -1,37 +1,23 @@
 """The tools of the grid in a real browser: by pointer, by keys and by touch; what is drawn and what is said."""
 
 import os
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from mddit_ui.core.paths import ROOT
-from tests.ui.conftest import _wait_until_up, ready
+from mddit_ui.bench.serving import serving
+from tests.ui.conftest import ready
 
 FULL = "/".join(["####"] * 6)
 
 
 @pytest.fixture(scope="module")
 def url(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     log = tmp_path_factory.mktemp("grid") / "page.log"
-    environment = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False"}
-    with open(log, "wb") as output:
-        command = [sys.executable, "-m", "tests.ui.grid_page", str(port)]
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        _wait_until_up(f"http://127.0.0.1:{port}/", process, log)
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        process.terminate()
-        process.wait(20)
+    with serving({**os.environ, "GRADIO_ANALYTICS_ENABLED": "False"}, log, ("-m", "tests.ui.grid_page")) as (url, _):
+        yield url
 
 
 @pytest.fixture

@@ -32,8 +32,69 @@ function show() {
       if (typeof key !== "string" || !key) return;
       if (key.startsWith("cell:")) showCell(...key.slice(5).split(":").map(Number)); else trigger("select", {key});
     });
+    plot.on("plotly_hover", (event) => showPicture(event.points[0]));
+    plot.on("plotly_unhover", hidePicture);
   }
+  listPoints();
 }
+
+// A point with a key may have a picture; the server is asked once for each that it has.
+const tip = element.querySelector(".pc-tip"), live = element.querySelector(".pc-live"), pictures = new Map();
+let pointed = "";
+async function pictureOf(key) {
+  const {scope} = props.value || {}, name = scope + "/" + key;
+  if (!scope || !server || !server.picture) return "";
+  if (!pictures.has(name)) {
+    const found = await server.picture({scope, key});
+    if (!found) return "";
+    pictures.set(name, found.url);
+  }
+  return pictures.get(name);
+}
+async function showPicture(point) {
+  const key = point && point.customdata, box = point && point.bbox;
+  pointed = typeof key === "string" ? key : "";
+  tip.hidden = true;
+  if (!pointed || !box) return;
+  const url = await pictureOf(key);
+  if (!url || pointed !== key) return;
+  const image = tip.querySelector("img");
+  image.src = url;
+  try { await image.decode(); } catch (error) { return; }
+  if (pointed !== key) return;
+  tip.hidden = false; // above the point, or below it where there is no room
+  const x = (box.x0 + box.x1) / 2 - tip.offsetWidth / 2, above = box.y0 - tip.offsetHeight - 12;
+  tip.style.left = Math.max(0, Math.min(panel.clientWidth - tip.offsetWidth, x)) + "px";
+  tip.style.top = (above < 0 ? box.y1 + 12 : above) + "px";
+}
+function hidePicture() { pointed = ""; tip.hidden = true; }
+
+// The keyboard goes from point to point as they lie along x, and takes one.
+let points = [], at = -1;
+function listPoints() {
+  const found = new Map();
+  drawn.data.forEach(({x, y, text, customdata}, curveNumber) => (Array.isArray(customdata) ? customdata : []).forEach((key, pointNumber) => {
+    if (typeof key === "string" && key && !key.startsWith("cell:")) found.set(key, {key, curveNumber, pointNumber, x: x[pointNumber], y: y[pointNumber], text: (text || [])[pointNumber] || ""});
+  }));
+  points = [...found.values()].sort((a, b) => a.x - b.x || a.y - b.y);
+  if (points.length) { plot.tabIndex = 0; plot.setAttribute("role", "application"); plot.setAttribute("aria-label", "Chart: arrow keys go from point to point, Return takes one"); }
+  else for (const name of ["tabindex", "role", "aria-label"]) plot.removeAttribute(name);
+}
+function go(to) {
+  at = Math.max(0, Math.min(points.length - 1, to));
+  const {curveNumber, pointNumber, text, x, y} = points[at];
+  window.Plotly.Fx.hover(plot, [{curveNumber, pointNumber}]);
+  live.textContent = [text, x.toFixed(1), y.toFixed(2)].filter(Boolean).join(", ");
+}
+plot.addEventListener("keydown", (event) => {
+  const turn = {ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, Home: -1e9, End: 1e9}[event.key];
+  if (!points.length || !window.Plotly || event.target !== plot) return;
+  if (turn) go(at + turn);
+  else if ((event.key === "Enter" || event.key === " ") && points[at]) trigger("select", {key: points[at].key});
+  else return;
+  event.preventDefault();
+});
+plot.addEventListener("blur", () => { at = -1; hidePicture(); if (window.Plotly && listening) window.Plotly.Fx.unhover(plot); });
 // A cell of a chart is a cell of the grid: bring the grid into view and point at it, as a mouse would.
 function showCell(step, site) {
   const grid = document.querySelector("#editor .pg"), stage = document.querySelector("#editor .pg-stage"), base = document.querySelector("#editor .pg-base");

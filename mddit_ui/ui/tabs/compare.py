@@ -14,7 +14,7 @@ from mddit_ui.service import evaluate as service
 from mddit_ui.ui import captions, visit
 from mddit_ui.ui.chart import ChartView, PlotlyChart
 from mddit_ui.ui.errors import shown
-from mddit_ui.ui.parts import Inputs, busy, cancel, facts, heading, idle, known_model, request_of, session_of
+from mddit_ui.ui.parts import COMPUTE, Inputs, busy, cancel, facts, heading, idle, known_model, request_of, session_of
 from mddit_ui.ui.running import Progress, watch
 from mddit_ui.ui.table import Cell, DataTable, Row, TableView, number
 from mddit_ui.ui.visit import Line
@@ -97,10 +97,7 @@ def build(inputs: Inputs, past: gr.BrowserState) -> Tab:
         evaluate,
         [count, event, *inputs],
         verdict,
-        show_progress="hidden",
-        concurrency_id="compute",
-        concurrency_limit=1,
-        api_visibility="private",
+        **COMPUTE,
     )
     running.then(idle, None, [judge, stop], **quiet)
     stop.click(cancel, event, None, **quiet)

@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -17,13 +16,12 @@ from mddit_ui.store import library
 from mddit_ui.ui import visit
 from mddit_ui.ui.cards import Card, CardList, CardsView
 from mddit_ui.ui.desk import Desk
+from mddit_ui.ui.display import template
 from mddit_ui.ui.errors import shown
 from mddit_ui.ui.parts import heading, shape_of, view_of
 from mddit_ui.ui.quotas import is_public
 from mddit_ui.ui.tabs.compare import SAVE_FILE
 
-STATIC = Path(__file__).parents[1] / "static"
-_CODE = tuple((STATIC / f"code.{kind}").read_text() for kind in ("html", "css", "js"))
 MAX_TAGS = 8
 ENDINGS = {"json": "json", "ecad": "json", "smoothcache": "json", "l2c": "json", "cache-dit": "yaml"}
 
@@ -54,15 +52,7 @@ def build(desk: Desk, past: gr.BrowserState) -> Tab:
     with gr.Row(equal_height=True):
         with gr.Column(elem_classes="m-panel", min_width=320):
             heading("Use it elsewhere", "the policy in the grid, with any diffusers pipeline of these blocks")
-            snippet = gr.HTML(
-                "",
-                html_template=_CODE[0],
-                css_template=_CODE[1],
-                js_on_load=_CODE[2],
-                apply_default_css=False,
-                elem_id="snippet",
-                padding=False,
-            )
+            snippet = gr.HTML("", elem_id="snippet", padding=False, **template("code"))
         with gr.Column(elem_classes="m-panel", min_width=320):
             heading("For other projects", "Upload, under the grid, reads these files too")
             kind = gr.Radio(

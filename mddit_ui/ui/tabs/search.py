@@ -1,38 +1,37 @@
 """Search: a background process looks for the best policy of a budget; this tab starts it and looks at its row."""
 
-from typing import Any, NamedTuple, get_args
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import gradio as gr
 
 from mddit_ui.core.errors import MdditError, SearchError
-from mddit_ui.core.policy import Policy
-from mddit_ui.core.records import MethodName, SearchConfig
 from mddit_ui.service import searches as service
 from mddit_ui.store import searches as store
 from mddit_ui.store.db import open_db
 from mddit_ui.store.searches import EvaluationRow, SearchRow
-from mddit_ui.ui import captions, searching
-from mddit_ui.ui.api import running
+from mddit_ui.ui import front as fronts
+from mddit_ui.ui import searching
 from mddit_ui.ui.chart import PlotlyChart
 from mddit_ui.ui.errors import shown
-from mddit_ui.ui.grid import GridView, PolicyGrid
-from mddit_ui.ui.locks import locks_of
-from mddit_ui.ui.parts import Inputs, heading, known_model, view_of
-from mddit_ui.ui.quotas import is_public, quotas
+from mddit_ui.ui.grid import PolicyGrid
+from mddit_ui.ui.pair import ImagePair, PairView
+from mddit_ui.ui.parts import COMPUTE, Inputs, heading, view_of
+from mddit_ui.ui.quotas import is_public
 from mddit_ui.ui.searching import BEGINNING, LATER, exists, poll, view
 from mddit_ui.ui.table import DataTable
+from mddit_ui.ui.tabs import search_form
 
-__all__ = ["Tab", "build", "default_prompts", "exists", "show"]
+__all__ = ["Tab", "build", "exists", "nothing_new", "show"]
 
-PROMPTS = 12
 NO_LOG = '<p class="m-empty">What a search does is written here.</p>'
 NOTHING = "No search yet. Set a budget and press Start; the best policy so far appears here."
 ENDED = ("stopped", "done", "failed")
 SHOW_JOB = """(job) => { const url = new URL(window.location.href);
   if (job) url.searchParams.set("job", job); else url.searchParams.delete("job");
   window.history.replaceState(null, "", url); }"""
-PRESS_GENERATE = """() => { document.querySelector("#pair").scrollIntoView({block: "center"});
-  document.querySelector("#generate").click(); }"""
+SHOW_PAIR = """() => { document.querySelector("#front-pair").scrollIntoView({block: "nearest"}); }"""
 COPY_JOB = """(job) => { const url = new URL(window.location.href); url.search = "?job=" + job;
   navigator.clipboard.writeText(url.toString()).catch(() => window.prompt("Copy this link:", url.toString())); }"""
 
@@ -49,41 +48,7 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=320):
             with gr.Column(elem_classes="m-panel"):
-                heading("New search", "in a process of its own; close the tab and come back")
-                budget = gr.Slider(10, 95, 50, step=1, label="Budget, % of full MACs", elem_id="search-budget")
-                with gr.Row(elem_classes="m-tight"):
-                    evaluations = gr.Number(
-                        120,
-                        label="Evaluations",
-                        precision=0,
-                        minimum=1,
-                        maximum=100_000,
-                        min_width=110,
-                        elem_id="search-evaluations",
-                    )
-                    search_seed = gr.Number(1, label="Search seed", precision=0, minimum=1, min_width=110)
-                with gr.Row(elem_classes="m-tight"):
-                    least = gr.Number(
-                        0,
-                        label="Range from, % (0: none)",
-                        precision=0,
-                        minimum=0,
-                        maximum=94,
-                        min_width=110,
-                        elem_id="search-least",
-                    )
-                    method = gr.Dropdown(
-                        list(get_args(MethodName)),
-                        value="cma-es",
-                        label="Optimiser",
-                        min_width=110,
-                        elem_id="search-method",
-                    )
-                prompts = gr.Textbox(label="Captions, one a line", lines=5, max_lines=8, elem_id="search-prompts")
-                locked = gr.Checkbox(True, label="Locked cells of the grid stay as they are", elem_id="search-locked")
-                estimate = gr.Markdown("", elem_classes="m-note", elem_id="search-estimate")
-                with gr.Row(elem_classes="m-buttons"):
-                    start = gr.Button("Start search", variant="primary", size="md", elem_id="search-start")
+                form, start, estimate = search_form.build()
             with gr.Column(elem_classes="m-panel"):
                 heading("Log")
                 log = gr.HTML(NO_LOG, elem_id="search-log")
@@ -104,10 +69,19 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
     with gr.Row(equal_height=True):
         with gr.Column(elem_classes="m-panel", min_width=360):
             heading("Quality against cost", "click a point: its policy and its pictures")
-            front = PlotlyChart(LATER, elem_id="chart-front")
+            front = PlotlyChart(LATER, picture=fronts.picture, elem_id="chart-front")
+            with gr.Row(elem_classes="m-buttons"):
+                draw = gr.Button(
+                    "Make the pictures of the front", size="sm", interactive=False, elem_id="front-pictures"
+                )
+            drawn = gr.Markdown("", elem_classes="m-note", elem_id="front-note")
         with gr.Column(elem_classes="m-panel", min_width=360):
             heading("Convergence")
-            curve = PlotlyChart(LATER, elem_id="chart-curve")
+            curve = PlotlyChart(LATER, picture=fronts.picture, elem_id="chart-curve")
+    with gr.Column(elem_classes="m-panel"):
+        heading("The chosen point", "the first caption of the search, the same seed")
+        pair = ImagePair(PairView(empty=fronts.EMPTY), elem_id="front-pair")
+        chosen = gr.State("")
     with gr.Row(equal_height=True):
         with gr.Column(elem_classes="m-panel", min_width=360):
             heading("Where good policies compute", "click a cell to see it in the grid")
@@ -128,39 +102,21 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
             )
         past = DataTable("", elem_id="search-history")
 
-    outputs = [live, status, front, curve, cells, shares, log, past, pause, resume, stop, take, link, clone, nothing]
+    buttons = [pause, resume, stop, take, link, clone, draw]
+    outputs = [live, status, front, curve, cells, shares, log, past, *buttons, nothing]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
     @shown
-    def begin(
-        model: Any, policy: Policy | None, steps: Any, guidance: Any, scheduler: Any, locks: Any, *values: Any
-    ) -> list[Any]:
-        share, count, seed, lines, low, how, keep_locked = values
-        spec = known_model(model)
-        texts = _captions(lines)
-        config = SearchConfig(
-            model=spec.id,
-            prompts=texts,
-            image_seeds=tuple(range(len(texts))),
-            steps=int(steps),
-            guidance_scale=float(guidance),
-            scheduler=scheduler,
-            budget=float(share) / 100,
-            evaluations=int(count or 0),
-            seed=int(seed or 1),
-            least_budget=float(low) / 100 if low else None,
-            method=how,
-        )
-        search = service.start(
-            quotas().check_search(config, running()), locked=locks_of(locks, policy) if keep_locked else None
-        )
+    def begin(*values: Any) -> list[Any]:
+        search = search_form.begin(*values)
         return [search, *show(search)]
 
-    locks = inputs.grid.locks if inputs.grid.locks is not None else gr.State("")
-    asked = [inputs.model, inputs.grid, inputs.steps, inputs.guidance, inputs.scheduler, locks]
-    form = [budget, evaluations, search_seed, prompts, least, method]
     started = start.click(
-        begin, [*asked, *form, locked], [job, *outputs], show_progress="minimal", api_visibility="private"
+        begin,
+        [*search_form.asked_of(inputs), *form],
+        [job, *outputs],
+        show_progress="minimal",
+        api_visibility="private",
     )
     started.success(None, job, None, js=SHOW_JOB)
     live.change(
@@ -176,13 +132,13 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
     rival.input(shown(lambda search, other: show(search, other)[1:]), [job, rival], outputs[1:], **quiet)
 
     gr.on(
-        [box.change for box in (budget, evaluations, prompts, inputs.model, inputs.steps)],
-        _estimate,
-        [inputs.model, inputs.steps, budget, evaluations, prompts],
+        [box.change for box in (form.budget, form.evaluations, form.prompts, inputs.model, inputs.steps)],
+        search_form.estimate,
+        [inputs.model, inputs.steps, form.budget, form.evaluations, form.prompts],
         estimate,
         trigger_mode="always_last",
         queue=False,
-        **{**quiet, "concurrency_limit": None},
+        **quiet,
     )
 
     desk = [inputs.grid, name, inputs.steps, inputs.guidance, inputs.scheduler]
@@ -200,14 +156,15 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
         found = searching.evaluation(row, getattr(event, "key", ""))
         if found is None:
             raise SearchError("This point is no evaluation of the search; click a dot.")
-        return _on_desk(row, found, model)
+        return [*_on_desk(row, found, model), found.number]
 
     @shown
-    def settings(search: str) -> list[Any]:
-        config = view(search).config
-        least = round(100 * (config.least_budget or 0))
-        asked = [round(100 * config.budget), config.evaluations, config.seed, "\n".join(config.prompts)]
-        return [*asked, least, config.method]
+    def preview(search: str, number: Any) -> Iterator[PairView]:
+        yield from fronts.pair(search, number)
+
+    @shown
+    def draw_front(search: str) -> Iterator[str]:
+        yield from fronts.whole_front(search)
 
     @shown
     def reopen(event: gr.EventData) -> list[Any]:
@@ -216,11 +173,15 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
 
     past.select(reopen, None, [job, *outputs], **quiet).success(None, job, None, js=SHOW_JOB)
     take.click(copy, [job, inputs.model], desk, **quiet)
-    front.select(pick, [job, inputs.model], desk, **quiet).success(None, None, None, js=PRESS_GENERATE)
-    curve.select(pick, [job, inputs.model], desk, **quiet).success(None, None, None, js=PRESS_GENERATE)
-    clone.click(settings, job, form, **quiet)
+    picked = gr.on([front.select, curve.select], pick, [job, inputs.model], [*desk, chosen], **quiet)
+    picked.success(None, None, None, js=SHOW_PAIR).then(preview, [job, chosen], pair, **COMPUTE)
+    draw.click(draw_front, job, drawn, **COMPUTE)
+    how = [inputs.grid, inputs.steps, inputs.guidance, inputs.scheduler]
+    again = [job, inputs.model, inputs.grid, inputs.steps, inputs.scheduler]
+    clone.click(shown(search_form.settings), again, [*form, *how], **quiet)
     link.click(None, job, None, js=COPY_JOB)
-    return Tab(live, prompts, outputs)
+    job.change(lambda: [PairView(empty=fronts.EMPTY), ""], None, [pair, drawn], queue=False, **quiet)
+    return Tab(live, form.prompts, outputs)
 
 
 def show(search: Any, other: Any = "") -> list[Any]:
@@ -230,7 +191,7 @@ def show(search: Any, other: Any = "") -> list[Any]:
     except MdditError:
         off = gr.Button(interactive=False)
         texts = [None, "", LATER, LATER, LATER, LATER, NO_LOG, searching.history()]
-        return [*texts, off, off, off, off, off, off, gr.Markdown(NOTHING, visible=True)]
+        return [*texts, *[off] * 7, gr.Markdown(NOTHING, visible=True)]
     rows = store.evaluations(open_db(), row.id)
     rival = store.evaluations(open_db(), other) if exists(other) else []
     config = row.config
@@ -239,7 +200,7 @@ def show(search: Any, other: Any = "") -> list[Any]:
     )
     hint = f"Evaluation {row.best.number}, the best of {row.done}." if row.best else ""
     return [
-        GridView(shape.policy, shape.table, shape.residual_bytes, hint=hint, job=row.id),
+        replace(shape, hint=hint, job=row.id),
         searching.status_html(row),
         searching.front_chart(row, rows, rival),
         searching.curve_chart(row, rows, rival),
@@ -252,34 +213,15 @@ def show(search: Any, other: Any = "") -> list[Any]:
         gr.Button(interactive=row.best is not None),
         gr.Button(interactive=True),
         gr.Button(interactive=True),
+        gr.Button(interactive=row.best is not None),
         gr.Markdown(f"{BEGINNING} Full depth is shown until then.", visible=row.best is None),
     ]
 
 
 def nothing_new() -> list[Any]:
     """The outputs of a page without a search: as they were built, but for the history."""
-    before_history, after_history = 7, 7
+    before_history, after_history = 7, 8
     return [*[gr.skip()] * before_history, searching.history(), *[gr.skip()] * after_history]
-
-
-def default_prompts(model: str) -> str:
-    """The captions that a search starts with, one a line."""
-    spec = known_model(model)
-    return "\n".join(
-        captions.search_prompts(spec, PROMPTS) if spec.conditioning == "prompt" else captions.examples(spec)
-    )
-
-
-def _captions(lines: Any) -> tuple[str, ...]:
-    return tuple(line.strip() for line in str(lines or "").splitlines() if line.strip())
-
-
-def _estimate(model: Any, steps: Any, budget: Any, evaluations: Any, lines: Any) -> str:
-    """Half-typed values are not worth a toast; then there is just no estimate."""
-    try:
-        return searching.estimate(model, len(_captions(lines)), int(steps), float(budget) / 100, int(evaluations))
-    except (MdditError, TypeError, ValueError):
-        return ""
 
 
 def _on_desk(row: SearchRow, found: EvaluationRow, model: str) -> list[Any]:

@@ -18,6 +18,7 @@ from mddit_ui.ui.chart import ChartView, PlotlyChart
 from mddit_ui.ui.errors import shown
 from mddit_ui.ui.grid import short_labels
 from mddit_ui.ui.parts import (
+    COMPUTE,
     Inputs,
     busy,
     cancel,
@@ -122,15 +123,9 @@ def build(inputs: Inputs, calibration: gr.State) -> Tab:
             yield "Stopped."
 
     quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    heavy: dict[str, Any] = {
-        "show_progress": "hidden",
-        "concurrency_id": "compute",
-        "concurrency_limit": 1,
-        "api_visibility": "private",
-    }
     asked = [inputs.model, inputs.grid, inputs.steps, inputs.guidance, inputs.scheduler, kind, event]
     go.click(busy, None, [go, stop, event], **quiet).then(
-        measure, asked, [calibration, alike, inputs.grid, status], **heavy
+        measure, asked, [calibration, alike, inputs.grid, status], show_progress_on=status, **COMPUTE
     ).then(idle, None, [go, stop], **quiet)
     stop.click(cancel, event, None, **quiet)
     kind.input(
@@ -139,7 +134,7 @@ def build(inputs: Inputs, calibration: gr.State) -> Tab:
         alike,
         **quiet,
     )
-    clock.click(busy, None, [clock, halt, other], **quiet).then(clocked, [other, *inputs], times, **heavy).then(
+    clock.click(busy, None, [clock, halt, other], **quiet).then(clocked, [other, *inputs], times, **COMPUTE).then(
         idle, None, [clock, halt], **quiet
     )
     halt.click(cancel, other, None, **quiet)

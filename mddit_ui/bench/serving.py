@@ -1,0 +1,93 @@
+"""The app in a process of its own, and a browser to look at it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mddit_ui.core.errors import MdditError
+from mddit_ui.core.paths import ROOT
+
+ARGUMENTS = (
+    "--no-sandbox --headless --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+START_SECONDS = 480  # a busy machine is slow
+END_SECONDS = 30
+
+
+class Served(NamedTuple):
+    """A running app."""
+
+    url: str
+    process: subprocess.Popen
+
+
+def free_port() -> int:
+    """One that nobody listens to now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def serving(
+    environment: Mapping[str, str], log: Path, command: Sequence[str] = ("app.py",), port: int | None = None
+) -> Iterator[Served]:
+    """The app as a person starts it, in this environment; ``log`` gets what it says.
+
+    Raises:
+        MdditError: it does not come up; the message has the end of the log.
+    """
+    port = port or free_port()
+    url = f"http://127.0.0.1:{port}/"
+    with open(log, "ab") as output:
+        process = subprocess.Popen(  # noqa: S603
+            [sys.executable, *command],
+            cwd=ROOT,
+            env={**environment, "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        _wait_until_up(url, process, log)
+        yield Served(url, process)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_until_up(url: str, process: subprocess.Popen, log: Path) -> None:
+    end = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310
+                if answer.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.2)
+        if process.poll() is not None or time.monotonic() > end:
+            raise MdditError(f"The app did not start: {log.read_text()[-4000:]}")
+
+
+@contextmanager
+def browser() -> Iterator[Any]:
+    """Chromium (``$CHROMIUM``, else ``/usr/bin/chromium``) without a window."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+        chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
