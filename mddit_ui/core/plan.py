@@ -1,12 +1,12 @@
 """What a policy has to remember: which residuals are stored, which are kept as one, and until when."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from mddit_ui.core.policy import Action, Policy, ages
+from mddit_ui.core.policy import Action, Policy, ages, repair
 
 
 class Cell(NamedTuple):
@@ -58,7 +58,34 @@ class Plan:
         """
         sizes = np.atleast_2d(site_bytes)
         sizes = sizes if len(sizes) > 1 else np.tile(sizes, (contexts, 1))
-        return int(_held(self.store, self.joined, self.free, sizes).max(initial=0))
+        return peak_bytes([Held(self, of_context) for of_context in sizes])
+
+
+class Held(NamedTuple):
+    """What one context (one of the calls that make up a step) holds of residuals.
+
+    Args:
+        site_bytes: (sites,) of one residual.
+        end: before this step all is let go of; ``None``: never.
+    """
+
+    plan: Plan
+    site_bytes: np.ndarray
+    end: int | None = None
+
+
+def peak_bytes(contexts: Sequence[Held]) -> int:
+    """Most bytes of residuals held at one time; the contexts follow each other in every step."""
+    return int(_held(contexts).max(initial=0))
+
+
+def entered(policy: Policy, step: int) -> Policy:
+    """The policy of a run that begins at a later step: a CACHE cell that has nothing to reuse there is computed."""
+    if step == 0:
+        return policy
+    actions = np.full_like(policy.actions, Action.SKIP)
+    actions[step:] = repair(policy.actions[step:])
+    return replace(policy, actions=actions)
 
 
 def plan(
@@ -104,12 +131,22 @@ def plan(
     step, site = np.nonzero(store)
     free[last_use[step, site], site] = True
     joined |= cached & joined[np.maximum(source, 0), column]
-    live = _held(store, joined, free, np.ones((1, sites), int)).max(1, initial=0)
-    return Plan(store, joined, free, live)
+    each = Held(Plan(store, joined, free, np.zeros(steps, int)), np.ones(sites, int))
+    return Plan(store, joined, free, _held([each]).max(1, initial=0))
 
 
-def _held(store: np.ndarray, joined: np.ndarray, free: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """(steps, contexts * sites) sizes held while each cell runs, in the order in which they run."""
-    taken = np.hstack([(store & ~joined) * size for size in sizes]).astype(np.int64)
-    given = np.hstack([(free & ~joined) * size for size in sizes]).astype(np.int64)
+def _held(contexts: Sequence[Held]) -> np.ndarray:
+    """(steps, contexts * sites) bytes held while each cell runs, in the order in which they run."""
+    taken, given = (np.hstack(moves) for moves in zip(*(_moves(*context) for context in contexts), strict=True))
     return (np.cumsum(taken) - np.cumsum(given) + given.ravel()).reshape(taken.shape)
+
+
+def _moves(plan: Plan, site_bytes: np.ndarray, end: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """(steps, sites) bytes that each cell takes, and that it gives back when it is done."""
+    taken = ((plan.store & ~plan.joined) * site_bytes).astype(np.int64)
+    given = ((plan.free & ~plan.joined) * site_bytes).astype(np.int64)
+    if end is not None and end < len(taken):
+        left = taken[:end].sum() - given[:end].sum()
+        taken[end:] = given[end:] = 0
+        given[end, 0] = left
+    return taken, given

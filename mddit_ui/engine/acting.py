@@ -39,14 +39,22 @@ class Hook(ModelHook):
 
 
 class RootHook(Hook):
-    """Knows the step of each call and the cache context it belongs to."""
+    """Knows the step of each call and the cache context it belongs to.
+
+    Args:
+        observe: called after every call.
+        name: of the transformer among others in its pipeline; "" for the first.
+    """
 
     _is_stateful = True
 
-    def __init__(self, run: Run, observe: Callable[[Call], None] | None) -> None:
+    def __init__(self, run: Run, observe: Callable[[Call], None] | None, name: str = "") -> None:
         super().__init__()
         self.run = run
         self.observe = observe
+        self.name = name
+        self.expert = len(run.experts)
+        run.experts.append(self)
         carrying = CARRYING[run.policy.carry if run.policy else "residual"]
         self.states = StateManager(
             cast(Any, Residuals), init_args=(run.tally, run.broken, carrying, frozenset(run.readers))
@@ -62,10 +70,9 @@ class RootHook(Hook):
         context = self.states._context
         step, slot, begins = run.clock.tick(self._timestep(args, kwargs), context)
         if begins:
-            self.forget()
             run.begin()
         is_first = begins or step + 1 != run.steps
-        run.enter(step, slot, args, kwargs)
+        run.enter(self.expert, step, f"{slot} of {self.name}" if self.name else slot, args, kwargs)
         run.current = self._residuals(slot, context)
         run.watch.start()
         try:

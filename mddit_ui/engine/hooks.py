@@ -1,18 +1,17 @@
 """Apply a policy to any diffusers pipeline or transformer."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 import torch
 from diffusers.hooks.hooks import HookRegistry
-from diffusers.utils.torch_utils import unwrap_module
 from torch import nn
 
 from mddit_ui.core.cost import MacTable
-from mddit_ui.core.errors import ModelError, PolicyError
-from mddit_ui.core.plan import plan
+from mddit_ui.core.errors import ModelError
+from mddit_ui.core.plan import Held, peak_bytes
 from mddit_ui.core.policy import Policy
 from mddit_ui.engine.acting import BlockHook, Hook, RootHook
 from mddit_ui.engine.attached import Attached
@@ -22,11 +21,10 @@ from mddit_ui.engine.report import Report, SiteReport
 from mddit_ui.engine.run import Call, Run, Slot, StepEvent
 from mddit_ui.engine.steps import StepClock
 from mddit_ui.engine.stopwatch import Stopwatch
-from mddit_ui.models.sites import Granularity, Site, find_sites
-from mddit_ui.models.skip_dit import long_skips
+from mddit_ui.engine.targets import PARTS, ROOT_HOOK, check_free, readers, same_columns, transformers
+from mddit_ui.models.sites import Granularity
 
 HOOK = "mddit"
-ROOT_HOOK = "mddit_root"
 
 
 def apply_policy(
@@ -38,7 +36,9 @@ def apply_policy(
     computed the model's output is bit for bit that of the untouched model. Attaching is all or nothing.
 
     Args:
-        target: a diffusers pipeline (best: its scheduler tells the steps), or a transformer.
+        target: a diffusers pipeline (best: its scheduler tells the steps), or a transformer. The two experts of a
+            pipeline (Wan 2.2) follow one policy, whose rows are the steps of the whole run. Residuals never go from one
+            to the other: where the second takes over, a cell with nothing to reuse is computed, and counted as filled.
         policy: columns are matched by ``policy.sites``, else by their number; ``None`` watches without acting.
         on_step: called after each model evaluation; what it raises ends the run and leaves nothing behind.
 
@@ -68,38 +68,45 @@ def attach(
         site_hook: makes the hook of a column from the shared run and its index; all sites of the granularity, when
             there is no policy.
     """
-    transformer, scheduler = _transformer(target)
-    sites = _columns(transformer, policy) if policy else find_sites(transformer, granularity) if site_hook else ()
-    _check_free(transformer)
+    experts, scheduler = transformers(target)
+    watched = policy is not None or site_hook is not None
+    sites = same_columns(experts, policy, granularity) if watched else ()
+    for transformer in experts:
+        check_free(transformer)
     clock = StepClock(policy.steps if policy else None, scheduler)
-    device = next((parameter.device for parameter in transformer.parameters()), torch.device("cpu"))
+    device = next((parameter.device for parameter in experts[0].parameters()), torch.device("cpu"))
     run = Run(policy, sites, clock, watch=Stopwatch(device))
     if policy is not None:
-        run.broken = {
-            index for index, site in enumerate(sites) if site.kind == "branch"
-        }  # they don't follow each other
-        run.readers = _readers(transformer, sites)
-        run.plan = plan(policy, run.chained, run.readers)
-        run.rows = run.plan.rows(policy)
-    root = RootHook(run, observe)
-    return AppliedPolicy(transformer, run, root, site_hook or _site_hook)
+        run.broken = {index for index, site in enumerate(sites) if site.kind == "branch"}  # don't follow each other
+        run.readers = readers(experts[0], sites)
+        run.schedule(0)
+    return AppliedPolicy(experts, run, observe, site_hook or _site_hook)
 
 
 class AppliedPolicy:
-    """A policy at work on one transformer."""
+    """A policy at work on one transformer, or on the experts of one pipeline."""
 
-    def __init__(self, transformer: nn.Module, run: Run, root: RootHook, site_hook: Callable[[Run, int], Hook]) -> None:
-        self.transformer = transformer
+    def __init__(
+        self,
+        experts: Sequence[nn.Module],
+        run: Run,
+        observe: Callable[[Call], None] | None,
+        site_hook: Callable[[Run, int], Hook],
+    ) -> None:
+        self.experts = tuple(experts)
         self.run = run
-        self.root = root
+        self.roots = tuple(RootHook(run, observe, name) for name, _ in zip(("", *PARTS[1:]), experts, strict=False))
         self._attached: list[Attached] = []
+        self._resets: list[nn.Module] = []
         try:
-            self._attach(transformer, root, ROOT_HOOK)
-            for index, site in enumerate(run.sites):
-                self._attach(transformer.get_submodule(site.name), site_hook(run, index), HOOK)
-            self._gives_reset = not hasattr(transformer, "_reset_stateful_cache")
-            if self._gives_reset:  # pipelines call it at the end of every run, on whatever component has it
-                transformer._reset_stateful_cache = self._reset  # type: ignore[assignment]
+            for transformer, root in zip(self.experts, self.roots, strict=True):
+                self._attach(transformer, root, ROOT_HOOK)
+                for index, site in enumerate(run.sites):
+                    self._attach(transformer.get_submodule(site.name), site_hook(run, index), HOOK)
+                if not hasattr(transformer, "_reset_stateful_cache"):
+                    # pipelines call it at the end of every run, on whatever component has it
+                    transformer._reset_stateful_cache = partial(_reset, transformer)  # type: ignore[assignment]
+                    self._resets.append(transformer)
             self._invalidate()
         except BaseException:
             self.remove()
@@ -114,14 +121,21 @@ class AppliedPolicy:
         self.remove()
 
     def remove(self) -> None:
-        """Leave the transformer as it was found; safe to call twice."""
-        self.root.forget()
+        """Leave the transformers as they were found; safe to call twice."""
+        for root in self.roots:
+            root.forget()
         for attached in reversed(self._attached):
             attached.remove()
         self._attached = []
-        if vars(self.transformer).get("_reset_stateful_cache") == self._reset:
-            del self.transformer._reset_stateful_cache
+        for transformer in self._resets:
+            vars(transformer).pop("_reset_stateful_cache", None)
+        self._resets = []
         self._invalidate()
+
+    @property
+    def transformer(self) -> nn.Module:
+        """The first, where a pipeline has two."""
+        return self.experts[0]
 
     @property
     def peak_cache_bytes(self) -> int:
@@ -151,11 +165,13 @@ class AppliedPolicy:
     def report(self) -> Report:
         """What was mapped and what ran in the last run (or so far)."""
         run = self.run
-        sizes = [slot.site_bytes for slot in run.slots.values()]
-        again = plan(run.policy, run.chained, run.readers) if run.policy else None
-        predicted = again.peak_bytes(np.array(sizes)) if again and sizes else 0
+        held = [
+            Held(run.plan(slot.schedule.policy), slot.site_bytes, slot.end)
+            for slot in run.slots.values()
+            if slot.schedule is not None
+        ]
         return Report(
-            transformer=type(self.transformer).__name__,
+            transformer=" and ".join(type(transformer).__name__ for transformer in self.experts),
             policy=repr(run.policy),
             sites=tuple(
                 SiteReport(site.name, site.block_class, str(run.streams.get(index, "not run yet")), *map(int, counts))
@@ -168,7 +184,7 @@ class AppliedPolicy:
             macs=self.macs if run.slots else 0.0,
             full_macs=sum(table.full(slot.calls) for slot, table in self._costs()),
             peak_cache_bytes=run.tally.peak_bytes,
-            predicted_cache_bytes=predicted,
+            predicted_cache_bytes=peak_bytes(held) if held else 0,
             seconds=run.watch.seconds,
         )
 
@@ -177,94 +193,23 @@ class AppliedPolicy:
         sites = [site.name for site in self.run.sites]
         for slot in self.run.slots.values():
             if slot.macs is None:
-                slot.macs = count_call(self.transformer, sites, slot.args, slot.kwargs)
+                slot.macs = count_call(self.experts[slot.expert], sites, slot.args, slot.kwargs)
             yield slot, slot.macs
 
     def _attach(self, module: nn.Module, hook: Any, name: str) -> None:
         self._attached.append(Attached(module, hook, name))
 
-    def _reset(self, recurse: bool = True) -> None:
-        HookRegistry.check_if_exists_or_initialize(self.transformer).reset_stateful_hooks(recurse=recurse)
-
     def _invalidate(self) -> None:
-        for module in self.transformer.modules():
-            registry = vars(module).get("_diffusers_hook")
-            if registry is not None:
-                registry._child_registries_cache = None
+        for transformer in self.experts:
+            for module in transformer.modules():
+                registry = vars(module).get("_diffusers_hook")
+                if registry is not None:
+                    registry._child_registries_cache = None
 
 
-def _transformer(target: Any) -> tuple[nn.Module, Callable[[], Any] | None]:
-    if isinstance(target, nn.Module):
-        return _not_compiled(_without_peft(target)), None
-    transformer = getattr(target, "transformer", None)
-    if not isinstance(transformer, nn.Module):
-        raise ModelError(
-            f"Expected a diffusers pipeline with a transformer, or a transformer; got {type(target).__name__}."
-        )
-    return _not_compiled(_without_peft(transformer)), lambda: getattr(target, "scheduler", None)
-
-
-def _without_peft(transformer: nn.Module) -> nn.Module:
-    """The transformer inside of peft's wrapper, which calls it with its LoRA in place."""
-    inner = getattr(transformer, "get_base_model", None)
-    return inner() if callable(inner) else transformer
-
-
-def _not_compiled(transformer: nn.Module) -> nn.Module:
-    if unwrap_module(transformer) is not transformer or transformer._compiled_call_impl is not None:
-        raise ModelError(
-            "The transformer is compiled as a whole, so that what runs can't change from step to step; "
-            "compile its blocks instead (compile_repeated_blocks, or block.compile())."
-        )
-    return transformer
+def _reset(transformer: nn.Module, recurse: bool = True) -> None:
+    HookRegistry.check_if_exists_or_initialize(transformer).reset_stateful_hooks(recurse=recurse)
 
 
 def _site_hook(run: Run, index: int) -> Hook:
     return BranchHook(run, index) if run.sites[index].kind == "branch" else BlockHook(run, index)
-
-
-def _columns(transformer: nn.Module, policy: Policy) -> tuple[Site, ...]:
-    """The sites that the policy's columns mean."""
-    blocks = find_sites(transformer)
-    name = type(transformer).__name__
-    if not policy.sites:
-        if policy.actions.shape[1] != len(blocks):
-            raise PolicyError(
-                f"The policy has {policy.actions.shape[1]} columns, {name} has {len(blocks)} blocks; "
-                "make a policy for this model, or name its sites."
-            )
-        return blocks
-    known = {site.name: site for site in blocks}
-    if policy.sites[0] not in known:
-        known |= {site.name: site for site in _branches(transformer)}
-    missing = [site for site in policy.sites if site not in known]
-    if missing:
-        raise PolicyError(
-            f"{name} has no block {missing[0]!r}; its {len(blocks)} blocks are {blocks[0].name} to {blocks[-1].name}."
-        )
-    columns = tuple(known[site] for site in policy.sites)
-    if len({site.kind for site in columns}) > 1:
-        raise PolicyError("The policy names blocks and branches of blocks; use one kind for all columns.")
-    return columns
-
-
-def _readers(transformer: nn.Module, columns: tuple[Site, ...]) -> dict[int, int | None]:
-    """The long skips of the model between columns: what reads each; ``None``: a block that is no column."""
-    place = {site.name: index for index, site in enumerate(columns)}
-    skips = long_skips(transformer, [site.name for site in find_sites(transformer)])
-    return {place[read]: place.get(reader) for read, reader in skips.items() if read in place}
-
-
-def _branches(transformer: nn.Module) -> tuple[Site, ...]:
-    try:
-        return find_sites(transformer, "branch")
-    except ModelError:
-        return ()
-
-
-def _check_free(transformer: nn.Module) -> None:
-    if getattr(transformer, "is_cache_enabled", False):
-        raise PolicyError("One of diffusers' caches is enabled on this transformer; call its disable_cache() first.")
-    registry = vars(transformer).get("_diffusers_hook")
-    if registry is not None and ROOT_HOOK in registry.hooks:
-        raise PolicyError("This transformer already follows a policy; remove() that one first.")

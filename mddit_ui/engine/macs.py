@@ -4,10 +4,13 @@ import copy
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from diffusers.hooks.group_offloading import GroupOffloadingHook
+from diffusers.hooks.layerwise_casting import LayerwiseCastingHook
 from torch import nn
 from torch.utils._pytree import tree_map
 from torch.utils.flop_counter import FlopCounterMode
@@ -104,13 +107,34 @@ class Counter:
 
 @contextmanager
 def unhooked(module: nn.Module) -> Iterator[None]:
-    """The module as its class defines it, for a moment."""
+    """The module as its class defines it, for a moment; what brings its weights (offloading, casts) stays."""
     kept = [(part, vars(part).pop("forward")) for part in module.modules() if "forward" in vars(part)]
     try:
+        for part, _ in kept:
+            if keepers := _keepers(part):
+                part.forward = partial(_brought, part, keepers)
         yield
     finally:
         for part, forward in kept:
             part.forward = forward
+
+
+def _keepers(part: nn.Module) -> list[Any]:
+    """The hooks that have a module's weights in their keeping, by accelerate and by diffusers; innermost first."""
+    registry = vars(part).get("_diffusers_hook")
+    hooks = [registry.hooks[name] for name in registry._hook_order] if registry is not None else []
+    of_diffusers = [hook for hook in hooks if isinstance(hook, GroupOffloadingHook | LayerwiseCastingHook)]
+    return [*of_diffusers, *([vars(part)["_hf_hook"]] if "_hf_hook" in vars(part) else [])]
+
+
+def _brought(part: nn.Module, keepers: Sequence[Any], *args: Any, **kwargs: Any) -> Any:
+    """One call of a module with its weights in place."""
+    for hook in reversed(keepers):
+        args, kwargs = hook.pre_forward(part, *args, **kwargs)
+    output = type(part).forward(part, *args, **kwargs)
+    for hook in keepers:
+        output = hook.post_forward(part, output)
+    return output
 
 
 def meta_twin(module: nn.Module) -> nn.Module:

@@ -98,18 +98,19 @@ class MemoHook(BlockHook):
     def _key(self) -> Any:
         """All that decides the output of this call; ``None`` where it should not be remembered."""
         run, index, step = self.run, self.index, self.run.step
+        schedule = run.slots[run.slot].schedule if run.slot in run.slots else None
         if index in run.streams:
             self.memo.streams[index] = run.streams[index]
         streams = self.memo.streams.get(index)  # unknown only in the first run
-        if run.policy is None or run.plan is None or step < 0 or run.policy.keep is not None:
+        if schedule is None or step < 0 or schedule.policy.keep is not None:
             return None
-        if run.policy.actions[step, index] != Action.COMPUTE or streams is None or streams.mutates:
+        if schedule.policy.actions[step, index] != Action.COMPUTE or streams is None or streams.mutates:
             return None
         # Residuals that were kept as one are added as one, which rounds otherwise.
         count = step * len(run.sites) + index + 1
-        before = run.policy.actions.ravel()[:count]
-        joined = run.plan.joined.ravel()[:count] & (before == Action.CACHE)
-        return self.request, run.slot, run.policy.carry, before.tobytes(), joined.tobytes()
+        before = schedule.policy.actions.ravel()[:count]
+        joined = schedule.plan.joined.ravel()[:count] & (before == Action.CACHE)
+        return self.request, run.slot, schedule.policy.carry, before.tobytes(), joined.tobytes()
 
 
 def _alias(output: Any) -> Any:

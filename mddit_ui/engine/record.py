@@ -49,19 +49,20 @@ def record(
 
     with attach(target, None, watched.observe, hook, granularity) as applied:
         watched.applied = applied
-        transformer = applied.transformer
-        before = hook_names(transformer)
+        before = [hook_names(expert) for expert in applied.experts]
 
         def begin(*_: object) -> None:
             watched.running.clear()
             _give_context(applied)
 
-        handle = transformer.register_forward_pre_hook(begin)
+        handles = [expert.register_forward_pre_hook(begin) for expert in applied.experts]
         try:
             yield Recording(applied, watched)
         finally:
-            handle.remove()
-            remove_others(transformer, before)
+            for handle in handles:
+                handle.remove()
+            for expert, names in zip(applied.experts, before, strict=True):
+                remove_others(expert, names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,14 +140,13 @@ class _Watched:
 
 def _give_context(applied: AppliedPolicy) -> None:
     """Caches keep their state by context; PixArt's, DiT's and many other pipelines set none."""
-    if applied.root.states._context is not None:
-        return
-    for module in applied.transformer.modules():
-        registry = vars(module).get("_diffusers_hook")
-        for hook in registry.hooks.values() if registry is not None else ():
-            for manager in managers(hook) if hook is not applied.root else ():
-                if manager._context is None:
-                    manager.set_context(CacheContext(CONTEXT))
+    for expert, root in zip(applied.experts, applied.roots, strict=True):
+        for module in expert.modules() if root.states._context is None else ():
+            registry = vars(module).get("_diffusers_hook")
+            for hook in registry.hooks.values() if registry is not None else ():
+                for manager in managers(hook) if hook is not root else ():
+                    if manager._context is None:
+                        manager.set_context(CacheContext(CONTEXT))
 
 
 def managers(hook: Any) -> list[StateManager]:

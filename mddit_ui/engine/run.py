@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from mddit_ui.core.cost import MacTable
-from mddit_ui.core.plan import Cell, Plan
+from mddit_ui.core.plan import Cell, Plan, entered, plan
 from mddit_ui.core.policy import Policy
 from mddit_ui.engine.residuals import Residuals, Tally
 from mddit_ui.engine.steps import StepClock
@@ -37,26 +37,55 @@ class Call:
     output: Any
 
 
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """What calls do that begin at some step of the policy; worked out once, looked up in the run.
+
+    Args:
+        policy: with a CACHE cell computed where there is nothing to reuse; what lies before that step means nothing.
+        rows: cells by step; filled: how many of them are computed that are not in the policy.
+    """
+
+    policy: Policy
+    plan: Plan
+    rows: list[list[Cell]]
+    filled: list[int]
+
+
 @dataclass
 class Slot:
     """One of the calls that make up a step, such as that of the empty prompt: what it did in all steps."""
 
+    expert: int  # whose call
     args: tuple  # of the first step
     kwargs: dict[str, Any]
+    schedule: Schedule | None
     counts: list[list[int]]  # (sites, skip | cache | compute)
     site_bytes: np.ndarray  # (sites,) of one residual
     calls: int = 0
+    end: int | None = None  # the step in which another expert took over
     macs: MacTable | None = None  # of one call, all computed; counted when asked for
+
+
+class Expert(Protocol):
+    """A transformer of the run, as its root hook knows it."""
+
+    def forget(self) -> None: ...
 
 
 @dataclass
 class Run:
-    """What the hooks of one attachment share."""
+    """What the hooks of one attachment share.
+
+    A pipeline may have two transformers (Wan 2.2), of which the second takes over at some step. They follow the rows of
+    one policy; residuals are each one's own.
+    """
 
     policy: Policy | None
     sites: tuple[Site, ...]
     clock: StepClock
-    plan: Plan | None = None
+    experts: list[Expert] = field(default_factory=list)
+    expert: int = 0  # the one at work
     tally: Tally = field(default_factory=Tally)
     streams: dict[int, Streams] = field(default_factory=dict)
     broken: set[int] = field(default_factory=set)  # sites that can't share a residual with the one before them
@@ -69,7 +98,7 @@ class Run:
     step: int = -1  # -1: outside of the transformer's forward
     slot: str = ""
     current: Residuals | None = None
-    rows: list[list[Cell]] = field(default_factory=list)  # of the policy and its plan
+    schedules: dict[int, Schedule] = field(default_factory=dict)  # by the step at which calls begin
     row: list[Cell] = field(default_factory=list)  # of this step; empty without a policy
 
     @property
@@ -77,23 +106,50 @@ class Run:
         """Which sites may share a residual with the one before them, as far as is known."""
         return [index not in self.broken for index in range(len(self.sites))]
 
+    def plan(self, policy: Policy) -> Plan:
+        """With what is known of the sites by now."""
+        return plan(policy, self.chained, self.readers)
+
+    def schedule(self, first: int) -> Schedule | None:
+        """For calls that begin at a step; ``None`` without a policy."""
+        if self.policy is not None and first not in self.schedules:
+            policy = entered(self.policy, first)
+            made = self.plan(policy)
+            filled = (policy.actions[first:] != self.policy.actions[first:]).sum(1).tolist()
+            self.schedules[first] = Schedule(policy, made, made.rows(policy), [0] * first + filled)
+        return self.schedules.get(first)
+
     def begin(self) -> None:
-        """A new run starts with all counts at zero."""
+        """A new run starts with all counts at zero, and nothing held."""
+        for expert in self.experts:
+            expert.forget()
         self.tally.held_bytes = self.tally.peak_bytes = 0
         self.filled = self.calls = self.steps = 0
         self.watch.reset()
         self.slots = {}
 
-    def enter(self, step: int, slot: str, args: tuple, kwargs: dict[str, Any]) -> None:
-        """A call of the transformer is about to run."""
+    def enter(self, expert: int, step: int, slot: str, args: tuple, kwargs: dict[str, Any]) -> None:
+        """A call of a transformer is about to run."""
+        if expert != self.expert:
+            self._hand_over(expert, step)
         if slot not in self.slots:
-            sites = len(self.sites)
-            self.slots[slot] = Slot(args, kwargs, [[0, 0, 0] for _ in range(sites)], np.zeros(sites, int))
-        self.slots[slot].calls += 1
-        self.row = self.rows[step] if self.rows else []
+            counts = [[0, 0, 0] for _ in self.sites]
+            self.slots[slot] = Slot(expert, args, kwargs, self.schedule(step), counts, np.zeros(len(counts), int))
+        entered = self.slots[slot]
+        entered.calls += 1
+        if entered.schedule is not None:
+            self.row = entered.schedule.rows[step]
+            self.filled += entered.schedule.filled[step]
         self.step, self.slot = step, slot
         self.steps = step + 1
         self.calls += 1
+
+    def _hand_over(self, expert: int, step: int) -> None:
+        """Another expert goes on; what the one before it holds is of no use any more."""
+        for slot in self.slots.values():
+            slot.end = step if slot.end is None else slot.end
+        self.experts[self.expert].forget()
+        self.expert = expert
 
     def count(self, site: int, action: int) -> None:
         self.slots[self.slot].counts[site][action + 1] += 1

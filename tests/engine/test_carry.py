@@ -154,7 +154,7 @@ def test_skip_cache_is_what_the_paper_says_and_holds_one_tensor(name: str, b: in
     assert all(map(torch.equal, slow, fast))
     assert not torch.equal(fast[1], outputs(model, given)[1])
     slot = applied.run.slots["call 0"]
-    assert applied.run.plan.peak_residuals == 1
+    assert slot.schedule.plan.peak_residuals == 1
     assert report.peak_cache_bytes == report.predicted_cache_bytes == slot.site_bytes[b]  # one activation
     outer = [slot.macs.site_macs[index] for index in (*range(b), *range(len(sites) - b, len(sites)))]
     assert report.macs == 2 * slot.macs.full(1) + 3 * (sum(outer) + slot.macs.rest_macs)

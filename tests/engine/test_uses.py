@@ -194,27 +194,6 @@ def test_skip_layer_guidance_makes_a_third_call_in_some_steps():
     assert len(report.slots) == 2
 
 
-def test_two_experts_of_which_each_follows_its_rows():
-    """Wan 2.2: below a timestep another transformer takes over."""
-    from tests.engine.tiny_parts import stirred
-    from tests.engine.tiny_pipelines import wan
-
-    torch.manual_seed(0)
-    pipe = wan(experts=2)
-    stirred(pipe.transformer)
-    pipe.set_progress_bar_config(disable=True)
-    plain = run("WanPipeline", pipe, 6)
-    policy = Policy.from_rows(["###", "===", "#=#", "===", "=#=", "==="])
-    with apply_policy(pipe, Policy.full(6, 3)), apply_policy(pipe.transformer_2, Policy.full(6, 3)):
-        assert torch.equal(run("WanPipeline", pipe, 6), plain)
-    with apply_policy(pipe, policy) as first, apply_policy(pipe.transformer_2, policy) as second:
-        run("WanPipeline", pipe, 6)
-    high, low = first.report(), second.report()
-    assert high.calls + low.calls == 12
-    assert low.filled == 2 * 3  # each call of guidance computes what it has nothing for, once
-    assert high.steps < low.steps == 6
-
-
 def test_another_number_of_steps_from_end_to_end():
     """The error says what the run expects; the resampled policy runs, row by row where the timesteps are nearest."""
     name = "PixArtSigmaPipeline"
