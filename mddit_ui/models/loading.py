@@ -13,7 +13,7 @@ from diffusers.utils import logging as diffusers_logging
 
 from mddit_ui.core.errors import ModelError
 from mddit_ui.core.records import ModelSpec
-from mddit_ui.models import skip_dit  # noqa: F401  diffusers finds its classes if somebody has imported them
+from mddit_ui.models import routed_dit, skip_dit  # noqa: F401  diffusers finds classes that somebody has imported
 from mddit_ui.models.registry import get_model
 
 MAX_LOADED = 2  # pipelines kept at one time; the one that was asked for longest ago goes first

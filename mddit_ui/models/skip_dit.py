@@ -5,8 +5,7 @@ The output of block i of L joins the input of block L-1-i through a norm of both
 features arriving at the end, the deep middle may be old: that is what Skip-Cache lives on.
 """
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -17,6 +16,7 @@ from diffusers.models.normalization import FP32LayerNorm
 from torch import nn
 
 from mddit_ui.core.errors import ModelError
+from mddit_ui.models.growing import takes_more
 
 Fusion = Literal["residual", "replace"]
 
@@ -107,26 +107,13 @@ def add_branches(blocks: nn.ModuleList, fusion: Fusion) -> None:
         Branch(blocks[index], blocks[deep])
 
 
-def _and_fusion(base: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives an ``__init__(self, *args, fusion, **kwargs)`` the signature of ``base`` with ``fusion``: diffusers reads
-    it to know what belongs into the config."""
-
-    def tell(init: Callable[..., None]) -> Callable[..., None]:
-        theirs = inspect.signature(base.__init__)  # type: ignore[misc]
-        fusion = inspect.Parameter("fusion", inspect.Parameter.KEYWORD_ONLY, default="residual")
-        init.__signature__ = theirs.replace(parameters=[*theirs.parameters.values(), fusion])  # type: ignore
-        return init
-
-    return tell
-
-
 class SkipPixArtTransformer2DModel(PixArtTransformer2DModel):
     """A PixArt transformer with long skip branches; its config is diffusers' with ``fusion``."""
 
     _supports_gradient_checkpointing = False  # a block that is run again has lost what the branch brought
 
     @register_to_config
-    @_and_fusion(PixArtTransformer2DModel)
+    @takes_more(PixArtTransformer2DModel, fusion="residual")
     def __init__(self, *args: Any, fusion: Fusion = "residual", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         add_branches(self.transformer_blocks, fusion)
@@ -138,7 +125,7 @@ class SkipDiTTransformer2DModel(DiTTransformer2DModel):
     _supports_gradient_checkpointing = False
 
     @register_to_config
-    @_and_fusion(DiTTransformer2DModel)
+    @takes_more(DiTTransformer2DModel, fusion="residual")
     def __init__(self, *args: Any, fusion: Fusion = "residual", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         add_branches(self.transformer_blocks, fusion)

@@ -68,6 +68,14 @@ SKIP_FACTS: dict[str, Any] = {
     "made for Skip-Cache. It knows the words of its caption grammar and no others.",
 }
 
+ROUTED_FACTS: dict[str, Any] = {
+    **FACTS,
+    "id": "scenes-routed",
+    "title": "Scenes (DiffRatio-MoD)",
+    "description": "The model of scenes-pixart with token routers: a block may run on its most important tokens alone, "
+    "at shares that were learned. It knows the words of its caption grammar and no others.",
+}
+
 
 def dit_facts() -> dict[str, Any]:
     return {
