@@ -6,10 +6,6 @@ from pathlib import Path
 import open_clip
 import torch
 from diffusers import (
-    AutoencoderKL,
-    DDIMScheduler,
-    DiTPipeline,
-    DiTTransformer2DModel,
     DPMSolverMultistepScheduler,
     FlowMatchEulerDiscreteScheduler,
     FluxPipeline,
@@ -19,6 +15,8 @@ from diffusers import (
 )
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Config, T5EncoderModel, T5Tokenizer
+
+from mddit_ui.bench.tiny import save_dit, vae
 
 PIXART = "tiny-pixart"
 DIT = "tiny-dit"
@@ -57,21 +55,8 @@ def tiny_pixart(folder: Path, blocks: int = 4) -> Path:
 
 def tiny_dit(folder: Path, blocks: int = 2) -> Path:
     """A class-conditional ``DiTPipeline`` folder: 64 x 64 px, 16 tokens, width 32; with its ``mddit.json``."""
-    torch.manual_seed(0)
-    transformer = DiTTransformer2DModel(
-        num_attention_heads=2,
-        attention_head_dim=16,
-        in_channels=4,
-        out_channels=8,
-        num_layers=blocks,
-        sample_size=8,
-        patch_size=2,
-        num_embeds_ada_norm=1000,
-        norm_type="ada_norm_zero",
-        norm_elementwise_affine=False,
-    )
-    pipe = DiTPipeline(transformer=transformer.eval(), vae=vae(), scheduler=DDIMScheduler())
-    return _save(pipe, folder, id=DIT, family="dit", conditioning="class", clip="")
+    words = {"title": folder.name, "description": "Random weights, for tests."}
+    return save_dit(folder, blocks, heads=2, id=DIT, steps=6, clip="", **words)
 
 
 def tiny_flux(folder: Path, blocks: int = 2) -> Path:
@@ -124,19 +109,6 @@ def _save(pipe, folder: Path, **more) -> Path:
     words = {"title": folder.name, "description": "Random weights, for tests."}
     (folder / "mddit.json").write_text(json.dumps({**spec, **words, **more}))
     return folder
-
-
-def vae(**more) -> AutoencoderKL:
-    return AutoencoderKL(
-        block_out_channels=(8, 8, 8, 8),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        latent_channels=4,
-        norm_num_groups=4,
-        layers_per_block=1,
-        sample_size=64,
-        **more,
-    ).eval()
 
 
 def tokenizer() -> T5Tokenizer:

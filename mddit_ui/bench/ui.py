@@ -5,7 +5,6 @@ prints a table. Needs Chromium (``$CHROMIUM``, else ``/usr/bin/chromium``) and p
 """
 
 import argparse
-import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -13,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from diffusers import AutoencoderKL, DDIMScheduler, DiTPipeline, DiTTransformer2DModel
 
 from mddit_ui.bench.screens import PATIENCE
 from mddit_ui.bench.serving import browser, serving
+from mddit_ui.bench.tiny import save_dit
 from mddit_ui.core.errors import MdditError
 from mddit_ui.core.policy import Policy, repair
 from mddit_ui.core.records import Score, SearchConfig
@@ -95,7 +93,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--visits", type=int, default=10, help="cold visits (default 10)")
     wanted = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        make_model(Path(folder) / "models" / MODEL, wanted.steps, wanted.blocks)
+        model = {"id": MODEL, "title": "Random weights", "steps": wanted.steps}
+        save_dit(Path(folder) / "models" / MODEL, wanted.blocks, **model)
         data = Path(folder) / "data"
         os.environ |= {"MDDIT_MODELS": str(Path(folder) / "models"), "MDDIT_DATA": str(data)}
         os.environ |= {
@@ -125,36 +124,6 @@ def table(times: Mapping[str, Sequence[float]]) -> list[str]:
         kept = "met" if high <= GOALS[name] else "missed"
         lines.append(f"| {WORDS[name]} | {len(values)} | {middle:.0f} | {high:.0f} | {GOALS[name]} | {kept} |")
     return lines
-
-
-def make_model(folder: Path, steps: int, blocks: int) -> None:
-    """A random-weight class-conditional model of that many blocks, as narrow as it can be."""
-    torch.manual_seed(0)
-    transformer = DiTTransformer2DModel(
-        num_attention_heads=1,
-        attention_head_dim=16,
-        in_channels=4,
-        out_channels=8,
-        num_layers=blocks,
-        sample_size=8,
-        patch_size=2,
-        num_embeds_ada_norm=1000,
-        norm_type="ada_norm_zero",
-        norm_elementwise_affine=False,
-    )
-    vae = AutoencoderKL(
-        block_out_channels=(8, 8, 8, 8),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        latent_channels=4,
-        norm_num_groups=4,
-        layers_per_block=1,
-        sample_size=64,
-    )
-    DiTPipeline(transformer=transformer, vae=vae, scheduler=DDIMScheduler()).save_pretrained(folder)
-    spec = {"id": MODEL, "family": "dit", "conditioning": "class", "steps": steps, "guidance_scale": 4.5}
-    size = {"height": 64, "width": 64, "title": "Random weights", "licence": "Apache-2.0"}
-    (folder / "mddit.json").write_text(json.dumps({**spec, **size}))
 
 
 def visit(chromium: Any, url: str) -> tuple[float, float]:

@@ -10,7 +10,6 @@ import gradio as gr
 from mddit_ui.core.errors import ConfigError, MdditError
 from mddit_ui.core.paths import data_dir
 from mddit_ui.core.policy import Policy
-from mddit_ui.service import catalog
 from mddit_ui.ui import api, captions, desk, download, limits, page, studio, theme, tour, visit
 from mddit_ui.ui.errors import shown
 from mddit_ui.ui.locks import locks_of
@@ -70,11 +69,11 @@ def build_app() -> gr.Blocks:
         with gr.Tabs(elem_id="m-tabs"):
             with gr.Tab("Understand", id="understand"):
                 understanding = understand.build(inputs, calibration)
-            with gr.Tab("Search", id="search"):
+            with gr.Tab("Search", id="search") as search_tab:
                 searching = search.build(inputs, parts.name, job)
-            with gr.Tab("Compare", id="compare"):
+            with gr.Tab("Compare", id="compare") as compare_tab:
                 comparing = compare.build(inputs, past)
-            with gr.Tab("Library", id="library"):
+            with gr.Tab("Library", id="library") as library_tab:
                 shelf = library.build(parts, past)
 
         quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -84,25 +83,35 @@ def build_app() -> gr.Blocks:
         runs = [comparing.chart, comparing.table]
         ended.then(compare.shown_runs, past, runs, **quiet)
 
-        everything = [*inputs, parts.name, *desk.model_outputs(parts), searching.prompts]
+        on_desk = [*inputs, parts.name]
+        everything = [*on_desk, *desk.model_outputs(parts), searching.prompts]
+
+        @shown
+        def restore_desk(stored: Any, request: gr.Request) -> list[Any]:
+            """What is seen at once; the rest of the page follows."""
+            return page.page_of(page.session_from(request.query_params.get("s"), stored))[: len(on_desk)]
 
         @shown
         def restore(stored: Any, stored_job: Any, request: gr.Request) -> list[Any]:
-            session = page.session_from(request.query_params.get("s"), stored)
+            session = page.session_from(request.query_params.get("s"), stored, say=False)
             number = request.query_params.get("job") or stored_job
             found = number if search.exists(number) else ""
             ready = page.first_visit() if session is None else None
             measured = ready.calibration if ready else None
             maps = understand.NOT_MEASURED if measured is None else understand.map_chart(measured, "")
             extra = [ready.pair if ready else None, measured, maps]
-            values = page.page_of(session)
+            values = page.page_of(session, say=False)
             searched = search.show(number) if found else search.nothing_new()
-            return [*values, *searched, found, *extra, values[0]]
+            return [*values[len(on_desk) :], *searched, found, *extra, values[0]]
 
         first_outputs = [parts.pair, calibration, understanding.similarity, shown_model]
-        demo.load(restore, [saved, job], [*everything, *searching.outputs, job, *first_outputs], **spoken).then(
-            compare.shown_runs, past, runs, **quiet
-        ).then(None, None, None, js=DROP_LINK)
+        rest = [*everything[len(on_desk) :], *searching.outputs, job, *first_outputs]
+        demo.load(restore_desk, saved, on_desk, **quiet).then(restore, [saved, job], rest, **quiet).then(
+            None, None, None, js=DROP_LINK
+        )
+        search_tab.select(search.history, job, searching.history, **quiet)
+        compare_tab.select(compare.shown_runs, past, runs, **quiet)
+        library_tab.select(shown(library.cards), [shown_model, inputs.steps, inputs.scheduler], shelf.listing, **quiet)
 
         @shown
         def run_again(event: gr.EventData) -> list[Any]:
@@ -146,11 +155,11 @@ def build_app() -> gr.Blocks:
             "show_progress": "minimal",
             "api_visibility": "private",
         }
-        model.input(choose, [model, shown_model, inputs.grid], [*changed, ask, question, opened], **slow)
-        yes.click(open_it, [opened, inputs.grid], [*changed, ask], **slow)
+        chosen = model.input(choose, [model, shown_model, inputs.grid], [*changed, ask, question, opened], **slow)
+        allowed = yes.click(open_it, [opened, inputs.grid], [*changed, ask], **slow)
         no.click(lambda: gr.Row(visible=False), None, ask, **quiet)
-
-        shown_model.change(shown(library.cards), [shown_model, inputs.steps, inputs.scheduler], shelf.listing, **spoken)
+        for event in (chosen, allowed):
+            event.then(shown(library.cards), [shown_model, inputs.steps, inputs.scheduler], shelf.listing, **quiet)
 
         def remember(name: Any, locked: Any, *values: Any) -> list[Any]:
             """After every change: the session for the browser, where the MACs go, the lines of Python."""
@@ -159,7 +168,7 @@ def build_app() -> gr.Blocks:
                 policy = library.named(session.policy, name)
                 packed = pack(Session(session.model, policy, session.config, locks_of(locked, policy)))
                 chart = understand.macs_chart(session.model, policy, session.config.steps, session.config.scheduler)
-                return [packed, chart, library.snippet_of(policy, catalog.get_model(session.model).source)]
+                return [packed, chart, library.script_of(policy, session.model)]
             except MdditError:
                 return [gr.skip(), gr.skip(), gr.skip()]  # half-typed values are not worth a toast
 

@@ -21,7 +21,7 @@ FIRST_MODEL = "scenes-pixart"
 FIRST_SEED = 0
 
 
-def session_from(link: Any, stored: Any) -> Session | None:
+def session_from(link: Any, stored: Any, say: bool = True) -> Session | None:
     """The session of the link, else of the browser's storage, else none; a damaged one is said, not raised."""
     for text, from_link in ((link, True), (stored, False)):
         if not text:
@@ -31,19 +31,20 @@ def session_from(link: Any, stored: Any) -> Session | None:
             known_model(session.model)
             return session
         except MdditError as error:
-            if from_link:
+            if from_link and say:
                 gr.Warning(escaped(error))
     return None
 
 
-def page_of(session: Session | None) -> list[Any]:
+def page_of(session: Session | None, say: bool = True) -> list[Any]:
     """Values of the whole page for a session, or for the first visit."""
     if session is not None:
         try:
             spec = known_model(session.model)
             return _page(spec, session.policy, session)
         except MdditError as error:
-            gr.Warning(escaped(error))
+            if say:
+                gr.Warning(escaped(error))
     return _page(first_model(), None, None)
 
 

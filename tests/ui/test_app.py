@@ -4,25 +4,19 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.policy_json import dumps
 from mddit_ui.core.records import GenerationConfig
+from mddit_ui.store import searches as store
+from mddit_ui.store.db import open_db
 from mddit_ui.ui.state import Session, pack
 from tests.ui.conftest import App, ready
 
 LONG = 120_000  # ms; two busy cores, and a search loads the model in a process of its own
 CAPTION = "a large red ball on the left"
-
-CANCEL_AT_ONCE = """() => {
-  const view = document.querySelector("#pair .pv");
-  new MutationObserver((_, watcher) => {
-    if (view.dataset.state !== "busy") return;
-    watcher.disconnect();
-    document.querySelector("#cancel").click();
-  }).observe(view, {attributes: true});
-}"""
 
 
 def rows(page: Page, grid: str = "editor") -> str:
@@ -53,7 +47,7 @@ def tab(page: Page, name: str) -> None:
     page.get_by_role("tab", name=name, exact=True).click()
 
 
-def test_paint_undo_generate_search_reload_copy_save_load(app: App) -> None:
+def test_paint_undo_generate_reload_save_load(app: App) -> None:
     page = app.page()
     first = "####/####/####/####/####/####"  # four blocks: all are among the two outer pairs of Skip-Cache
     expect_rows(page, first)
@@ -99,18 +93,48 @@ def test_paint_undo_generate_search_reload_copy_save_load(app: App) -> None:
     expect(page.locator("#runs-table tbody tr")).to_have_count(2)  # full depth, and the policy
     expect(page.locator("#chart-runs .js-plotly-plot")).to_be_visible()
 
-    # Search: it starts, moves, and is still there after a reload.
+    # What was painted is there after a reload, too.
+    page.reload()
+    ready(page)
+    expect_rows(page, mine)
+    expect(page.locator("#prompt textarea")).to_have_value(CAPTION)
+
+    # Save it, paint something else, load it.
+    page.fill("#policy-name input, #policy-name textarea", "painted by hand")
+    page.click("#library-save")
+    tab(page, "Library")
+    saved = page.locator("#library-list .cd-card", has_text="painted by hand")
+    expect(saved).to_be_visible()
+    files = list(app.policies.glob("*.json"))
+    assert [Policy.load(file).rows for file in files] == [tuple(mine.split("/"))]
+    page.locator("#preset label", has_text="Full depth").click()
+    expect_rows(page, first)
+    saved.locator(".cd-load").click()
+    expect_rows(page, mine)
+
+
+@pytest.mark.slow  # processes that load the model
+def test_search_from_the_grid_reload_and_copy(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = Policy.from_rows(["####", "#.##", "#.==", "#.##", "####", "####"])
+    config = GenerationConfig(prompts=(CAPTION,), steps=6, height=64, width=64)
+    page = app.page("?s=" + pack(Session("tiny-pixart", policy, config)))
+    mine = "/".join(policy.rows)
+    expect_rows(page, mine)
+
     tab(page, "Search")
     page.fill("#search-prompts textarea", f"{CAPTION}\na small blue ring at the top")
     page.fill("#search-evaluations input", "6")
+    page.check("#search-warm input")
     page.click("#search-start")
     expect(page.locator("#search-status")).to_contain_text("of 6", timeout=LONG)
     page.wait_for_url(re.compile(r"job=[0-9a-f]{32}"))
+    monkeypatch.setenv("MDDIT_DATA", str(app.data))
+    assert store.get(open_db(), page.url[-32:]).config.start == tuple(mine.split("/"))
     expect(page.locator("#search-take")).to_be_enabled(timeout=LONG)
     page.reload()
     ready(page)
     expect_rows(page, mine)
-    assert page.input_value("#prompt textarea") == CAPTION
+    expect(page.locator("#prompt textarea")).to_have_value(CAPTION)
     tab(page, "Search")
     expect(page.locator("#search-status")).to_contain_text("Finished", timeout=LONG)
     expect(page.locator("#search-status")).to_contain_text("6 of 6")
@@ -119,28 +143,15 @@ def test_paint_undo_generate_search_reload_copy_save_load(app: App) -> None:
     page.click("#search-take")
     expect_rows(page, best)
 
-    # Save it, paint something else, load it.
-    page.fill("#policy-name input, #policy-name textarea", "found by search")
-    page.click("#library-save")
-    tab(page, "Library")
-    saved = page.locator("#library-list .cd-card", has_text="found by search")
-    expect(saved).to_be_visible()
-    files = list(app.policies.glob("*.json"))
-    assert [Policy.load(file).rows for file in files] == [tuple(best.split("/"))]
-    page.locator("#preset label", has_text="Full depth").click()
-    expect_rows(page, first)
-    saved.locator(".cd-load").click()
-    expect_rows(page, best)
-
 
 def test_a_link_restores_model_policy_and_caption(app: App) -> None:
     policy = Policy.from_rows(["####", "##==", "..##", "####", "####"], name="from a link")
     config = GenerationConfig(prompts=(CAPTION,), seeds=(7,), steps=5, guidance_scale=3.0, height=64, width=64)
     page = app.page("?s=" + pack(Session("tiny-pixart", policy, config)))
     expect_rows(page, "/".join(policy.rows))
-    assert page.input_value("#prompt textarea") == CAPTION
-    assert page.input_value("#seed input") == "7"
-    assert page.input_value("#steps input") == "5"
+    expect(page.locator("#prompt textarea")).to_have_value(CAPTION)
+    expect(page.locator("#seed input")).to_have_value("7")
+    expect(page.locator("#steps input")).to_have_value("5")
 
 
 def test_a_damaged_link_is_said_and_the_page_is_there(app: App) -> None:
@@ -149,17 +160,23 @@ def test_a_damaged_link_is_said_and_the_page_is_there(app: App) -> None:
     assert rows(page)
 
 
-def test_cancel_leaves_a_page_that_works(app: App) -> None:
-    page = app.page()
-    page.fill("#steps input", "200")
-    page.press("#steps input", "Enter")
-    expect(page.locator("#editor .pg")).to_have_attribute("data-rows", re.compile("(####/){199}####"), timeout=LONG)
-    page.fill("#prompt textarea", CAPTION)
-    page.evaluate(CANCEL_AT_ONCE)  # a tiny model is done before a person could press the button
-    page.click("#generate")
-    expect(page.locator("#pair .pv-status")).to_have_text("Stopped.", timeout=LONG)
-    expect(page.locator("#generate")).to_be_visible(timeout=LONG)
-    assert page.locator('#pair .pv[data-state="done"]').count() == 0
+def test_who_waits_is_told_the_place_in_the_line_and_who_cancels_has_a_page_that_works(app: App) -> None:
+    first, second = app.page(), app.page()
+    first.fill("#steps input", "200")
+    first.press("#steps input", "Enter")
+    expect(first.locator("#editor .pg")).to_have_attribute("data-rows", re.compile("(####/){199}####"), timeout=LONG)
+    first.locator("#count label", has_text="4").click()
+    first.fill("#prompt textarea", CAPTION)
+    first.click("#generate")
+    expect(first.locator('#pair .pv[data-state="busy"]')).to_be_visible(timeout=LONG)
+    second.click("#generate")
+    expect(second.locator("#line")).to_contain_text("queue: 1/1", timeout=LONG)
+    first.click("#cancel")
+    expect(first.locator("#pair .pv-status")).to_have_text("Stopped.", timeout=LONG)
+    expect(first.locator("#generate")).to_be_visible(timeout=LONG)
+    assert first.locator('#pair .pv[data-state="done"]').count() == 0
+    expect(second.locator('#pair .pv[data-state="done"]')).to_be_visible(timeout=LONG)
+    expect(second.locator("#line")).to_have_text("")
 
 
 # Markup, a template of JavaScript, one of Handlebars, and an attribute that breaks out: each would open a dialog.

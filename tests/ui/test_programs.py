@@ -1,6 +1,8 @@
 """The page as programs see it: every verb by its name, and as a Space would run it."""
 
+import json
 import time
+import urllib.request
 
 import pytest
 from gradio_client import Client
@@ -28,6 +30,18 @@ def test_every_verb_has_a_name_and_types(client: Client) -> None:
     assert kinds["steps"] == "int"
 
 
+def test_every_verb_is_a_tool(served: App, client: Client) -> None:
+    """The page of the tests is started with MDDIT_MCP=1."""
+    with urllib.request.urlopen(f"{served.url}gradio_api/mcp/schema", timeout=PATIENCE) as answer:
+        tools = {tool["name"]: tool for tool in json.load(answer)}
+    assert {name for name in tools if name.split("_", 1)[-1] in VERBS or name in VERBS} == set(tools)
+    assert len(tools) == len(VERBS)
+    (generate,) = (tool for name, tool in tools.items() if name.endswith("generate"))
+    assert generate["description"].startswith("Make one picture for each prompt")
+    assert generate["inputSchema"]["properties"]["prompts"]["type"] == "array"
+    assert generate["inputSchema"]["properties"]["steps"]["type"] == "integer"
+
+
 def test_generate_and_evaluate(client: Client) -> None:
     policy = client.predict(MODEL, "every", 2, 4, api_name="/make_policy")
     assert policy["rows"] == ["####", "====", "####", "===="]
@@ -51,6 +65,16 @@ def test_search(client: Client) -> None:
         time.sleep(0.5)
     assert (state["state"], state["done"]) == ("done", 3), state
     assert state["best"]["budget"] <= 0.6
+
+    search = client.predict(MODEL, [PROMPTS[0]], 0.6, 5000, 4, 1, api_name="/start_search")
+    while (state := client.predict(search, api_name="/search_status"))["done"] < 1:
+        assert time.monotonic() < end, state
+        time.sleep(0.5)
+    client.predict(search, api_name="/stop_search")
+    while (state := client.predict(search, api_name="/search_status"))["state"] != "stopped":
+        assert time.monotonic() < end, state
+        time.sleep(0.5)
+    assert 1 <= state["done"] < 5000
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
-"""Library: saved policies as cards, files of this and of other projects, and the lines of Python that use a policy."""
+"""Library: saved policies as cards, files of this and of other projects, and the script that runs a policy."""
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,6 +11,7 @@ from mddit_ui.core import interchange
 from mddit_ui.core.errors import ConfigError, MdditError, PolicyError
 from mddit_ui.core.paths import ROOT
 from mddit_ui.core.policy import Action, Policy
+from mddit_ui.service.exchange import as_script
 from mddit_ui.store import library
 from mddit_ui.ui import visit
 from mddit_ui.ui.cards import Card, CardList, CardsView
@@ -34,7 +34,7 @@ class Tab(NamedTuple):
 
 
 def build(desk: Desk, past: gr.BrowserState) -> Tab:
-    """The cards and the lines of Python; the file row stands under the grid."""
+    """The cards and the script; the file row stands under the grid."""
     inputs, name = desk.inputs, desk.name
     with gr.Column(elem_classes="m-panel"):
         with gr.Row(elem_classes="m-top m-wrap"):
@@ -51,7 +51,7 @@ def build(desk: Desk, past: gr.BrowserState) -> Tab:
         listing = CardList(None, elem_id="library-list")
     with gr.Row(equal_height=True):
         with gr.Column(elem_classes="m-panel", min_width=320):
-            heading("Use it elsewhere", "the policy in the grid, with any diffusers pipeline of these blocks")
+            heading("Use it elsewhere", "the policy in the grid as a script of its own")
             snippet = gr.HTML("", elem_id="snippet", padding=False, **template("code"))
         with gr.Column(elem_classes="m-panel", min_width=320):
             heading("For other projects", "Upload, under the grid, reads these files too")
@@ -149,18 +149,9 @@ def named(policy: Policy | None, title: Any) -> Policy:
     return replace(policy, name=" ".join(str(title or "").split()) or "untitled")
 
 
-def snippet_of(policy: Policy, source: str) -> str:
-    """Five lines of Python that run the policy with diffusers."""
-    rows = "\n".join(f"    {json.dumps(row)}," for row in policy.rows)
-    carry = "" if policy.carry == "residual" else f", carry={json.dumps(policy.carry)}"
-    return (
-        "import mddit_ui as mddit\n"
-        "from diffusers import DiffusionPipeline\n\n"
-        f"pipe = DiffusionPipeline.from_pretrained({json.dumps(source.removeprefix(f'{ROOT}/'))})\n"
-        f"policy = mddit.Policy.from_rows([\n{rows}\n]{carry})\n"
-        "with mddit.apply_policy(pipe, policy):\n"
-        f'    image = pipe("...", num_inference_steps={policy.steps}).images[0]\n'
-    )
+def script_of(policy: Policy, model: str) -> str:
+    """The script that runs the policy on its model; a model that comes along is named as seen from this project."""
+    return as_script(policy, model).replace(f"{ROOT}/", "")
 
 
 def _card(saved: library.Saved, shape: Any) -> Card:

@@ -19,15 +19,16 @@ from mddit_ui.ui.grid import PolicyGrid
 from mddit_ui.ui.pair import ImagePair, PairView
 from mddit_ui.ui.parts import COMPUTE, Inputs, heading, view_of
 from mddit_ui.ui.quotas import is_public
-from mddit_ui.ui.searching import BEGINNING, LATER, exists, poll, view
+from mddit_ui.ui.searching import BEGINNING, LATER, exists, history, poll, view
 from mddit_ui.ui.table import DataTable
 from mddit_ui.ui.tabs import search_form
 
-__all__ = ["Tab", "build", "exists", "nothing_new", "show"]
+__all__ = ["Tab", "build", "exists", "history", "nothing_new", "show"]
 
 NO_LOG = '<p class="m-empty">What a search does is written here.</p>'
 NOTHING = "No search yet. Set a budget and press Start; the best policy so far appears here."
 ENDED = ("stopped", "done", "failed")
+NO_POINT = (PairView(empty=fronts.EMPTY), "")  # of the chosen point, and of the pictures of the front
 SHOW_JOB = """(job) => { const url = new URL(window.location.href);
   if (job) url.searchParams.set("job", job); else url.searchParams.delete("job");
   window.history.replaceState(null, "", url); }"""
@@ -41,6 +42,7 @@ class Tab(NamedTuple):
 
     live: PolicyGrid
     prompts: gr.Textbox
+    history: DataTable
     outputs: list[Any]
 
 
@@ -109,12 +111,12 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
     @shown
     def begin(*values: Any) -> list[Any]:
         search = search_form.begin(*values)
-        return [search, *show(search)]
+        return [search, *show(search), *NO_POINT]
 
     started = start.click(
         begin,
         [*search_form.asked_of(inputs), *form],
-        [job, *outputs],
+        [job, *outputs, pair, drawn],
         show_progress="minimal",
         api_visibility="private",
     )
@@ -131,15 +133,10 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
     rival.focus(lambda search: gr.Dropdown(choices=searching.rivals(search)), job, rival, **quiet)
     rival.input(shown(lambda search, other: show(search, other)[1:]), [job, rival], outputs[1:], **quiet)
 
-    gr.on(
-        [box.change for box in (form.budget, form.evaluations, form.prompts, inputs.model, inputs.steps)],
-        search_form.estimate,
-        [inputs.model, inputs.steps, form.budget, form.evaluations, form.prompts],
-        estimate,
-        trigger_mode="always_last",
-        queue=False,
-        **quiet,
-    )
+    asked = [inputs.model, inputs.steps, form.budget, form.evaluations, form.prompts]
+    guess = (search_form.estimate, asked, estimate)
+    edits = [*(box.input for box in (form.budget, form.evaluations, inputs.steps)), form.prompts.change]
+    gr.on(edits, *guess, trigger_mode="always_last", queue=False, **quiet)
 
     desk = [inputs.grid, name, inputs.steps, inputs.guidance, inputs.scheduler]
 
@@ -169,19 +166,18 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
     @shown
     def reopen(event: gr.EventData) -> list[Any]:
         chosen = str(getattr(event, "key", ""))[:32]
-        return [chosen if exists(chosen) else "", *show(chosen)]
+        return [chosen if exists(chosen) else "", *show(chosen), *NO_POINT]
 
-    past.select(reopen, None, [job, *outputs], **quiet).success(None, job, None, js=SHOW_JOB)
+    past.select(reopen, None, [job, *outputs, pair, drawn], **quiet).success(None, job, None, js=SHOW_JOB)
     take.click(copy, [job, inputs.model], desk, **quiet)
     picked = gr.on([front.select, curve.select], pick, [job, inputs.model], [*desk, chosen], **quiet)
     picked.success(None, None, None, js=SHOW_PAIR).then(preview, [job, chosen], pair, **COMPUTE)
     draw.click(draw_front, job, drawn, **COMPUTE)
     how = [inputs.grid, inputs.steps, inputs.guidance, inputs.scheduler]
     again = [job, inputs.model, inputs.grid, inputs.steps, inputs.scheduler]
-    clone.click(shown(search_form.settings), again, [*form, *how], **quiet)
+    clone.click(shown(search_form.settings), again, [*form, *how], **quiet).then(*guess, **quiet)
     link.click(None, job, None, js=COPY_JOB)
-    job.change(lambda: [PairView(empty=fronts.EMPTY), ""], None, [pair, drawn], queue=False, **quiet)
-    return Tab(live, form.prompts, outputs)
+    return Tab(live, form.prompts, past, outputs)
 
 
 def show(search: Any, other: Any = "") -> list[Any]:
@@ -190,7 +186,7 @@ def show(search: Any, other: Any = "") -> list[Any]:
         row = view(search)
     except MdditError:
         off = gr.Button(interactive=False)
-        texts = [None, "", LATER, LATER, LATER, LATER, NO_LOG, searching.history()]
+        texts = [None, "", LATER, LATER, LATER, LATER, NO_LOG, history()]
         return [*texts, *[off] * 7, gr.Markdown(NOTHING, visible=True)]
     rows = store.evaluations(open_db(), row.id)
     rival = store.evaluations(open_db(), other) if exists(other) else []
@@ -206,7 +202,7 @@ def show(search: Any, other: Any = "") -> list[Any]:
         searching.curve_chart(row, rows, rival),
         *searching.depth_charts(rows, shape.policy.sites),
         searching.log_html(row, rows),
-        searching.history(row.id),
+        gr.skip() if row.state == "running" else history(row.id),
         gr.Button(interactive=row.state in ("queued", "running") and row.wanted == "run"),
         gr.Button(interactive=row.state in ("paused", "stopped", "failed")),
         gr.Button(interactive=row.state not in ENDED),
@@ -219,9 +215,8 @@ def show(search: Any, other: Any = "") -> list[Any]:
 
 
 def nothing_new() -> list[Any]:
-    """The outputs of a page without a search: as they were built, but for the history."""
-    before_history, after_history = 7, 8
-    return [*[gr.skip()] * before_history, searching.history(), *[gr.skip()] * after_history]
+    """The outputs of a page without a search: as they were built."""
+    return [gr.skip()] * 16
 
 
 def _on_desk(row: SearchRow, found: EvaluationRow, model: str) -> list[Any]:

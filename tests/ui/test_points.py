@@ -1,0 +1,110 @@
+"""The points of a search's charts: by keys and by mouse, with their pictures; and the settings of that search."""
+
+import math
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from mddit_ui.core.errors import SearchError
+from mddit_ui.core.policy import Policy
+from mddit_ui.core.records import Score, SearchConfig
+from mddit_ui.service import previews
+from mddit_ui.store import searches as store
+from mddit_ui.store.db import open_db
+from mddit_ui.store.searches import EvaluationRow
+from mddit_ui.ui import front
+from tests.ui.conftest import App
+from tests.ui.test_app import CAPTION, LONG, expect_rows, tab
+
+MINE = ("####", "#.##", "#.==", "#.##", "####", "####")
+CHEAP = ("####", "====", "====", "####", "====", "====")
+DEAR = ("####", "####", "====", "####", "####", "====")
+
+
+def kept() -> str:
+    """A search that has ended: a cheap policy, a dearer and better one, and one without finite pictures."""
+    config = SearchConfig(
+        model="tiny-pixart", prompts=(CAPTION,), steps=6, evaluations=3, budget=0.8, seed=5, method="random", start=MINE
+    )
+    db = open_db()
+    search = store.create(db, config)
+    store.set_state(db, search, "stopped", only_if=("queued",))
+    store.set_reference(db, search, Score(clip_score=24.0, images=1))
+    for number, (rows, clip) in enumerate([(CHEAP, 20.0), (DEAR, 25.0), (MINE, math.nan)], 1):
+        policy = Policy.from_rows(rows)
+        score = Score() if math.isnan(clip) else Score(clip_score=clip, images=1)
+        share = float((policy.actions == 1).mean())
+        store.add_evaluation(db, search, EvaluationRow(number, 0, rows, policy.digest, share, score, clip, 1.0))
+    return search
+
+
+def test_pictures_are_made_once_and_found_again(tiny_pixart: str) -> None:
+    search = kept()
+    assert front.picture({"scope": search, "key": "2"}) is None
+    *working, last = front.pair(search, 2)
+    assert working
+    assert all(view.busy for view in working)
+    assert last.busy == ""
+    assert last.names == ("Full depth", "No. 2")
+    assert [row[2] for row in last.rows] == ["66.7 %", "25.00"]
+    assert last.left is not None
+    assert last.right is not None
+    assert last.left.shape == last.right.shape == (1, 64, 64, 3)
+    assert not np.array_equal(last.left, last.right)
+    assert len(list(front.pair(search, 2))) == 1  # nothing is made twice
+    found = front.picture({"scope": search, "key": "2"})
+    assert found is not None
+    assert found["url"].startswith("data:image/webp;base64,")
+
+    *_, said = front.whole_front(search)
+    assert said.startswith("2 points")
+    config = store.get(open_db(), search).config
+    assert previews.find(config, CHEAP) is not None
+    assert previews.find(config, MINE) is None  # it is on no front
+    assert previews.find(config.replace(image_seeds=(1,)), CHEAP) is None
+
+
+@pytest.mark.parametrize("asked", [None, {}, {"scope": "x", "key": "1"}, {"scope": "0" * 32, "key": "1"}, {"scope": 7}])
+def test_who_asks_for_nothing_gets_nothing(asked: object) -> None:
+    assert front.picture(asked) is None
+
+
+def test_a_point_that_is_none(tiny_pixart: str) -> None:
+    search = kept()
+    assert front.picture({"scope": search, "key": "99"}) is None
+    with pytest.raises(SearchError, match="click a dot"):
+        next(front.pair(search, "99"))
+
+
+def test_a_point_is_chosen_by_keys_and_seen_by_mouse(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MDDIT_DATA", str(app.data))
+    page = app.page(f"?job={kept()}")
+    tab(page, "Search")
+    chart, tip = page.locator("#chart-front .pc-plot"), page.locator("#chart-front .pc-tip")
+    expect(page.locator("#chart-front .js-plotly-plot")).to_be_visible(timeout=LONG)
+    chart.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#chart-front .pc-live")).to_contain_text("evaluation 2")
+    expect(tip).to_be_hidden()  # there is no picture of it yet
+    page.keyboard.press("Enter")
+    expect_rows(page, "/".join(DEAR))
+    pair = page.locator("#front-pair")
+    expect(pair.locator('.pv[data-state="done"]')).to_be_visible(timeout=LONG)
+    expect(pair.locator(".pv-table")).to_contain_text("25.00")
+    assert pair.locator("img[src^='data:image/webp']").count() == 2
+
+    dot = page.locator("#chart-front .scatterlayer .trace").last.locator(".point").last  # of the front
+    dot.scroll_into_view_if_needed()
+    box = dot.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=3)
+    expect(tip.locator("img")).to_be_visible()
+    page.mouse.move(box["x"] - 200, box["y"] - 40, steps=3)
+    expect(tip).to_be_hidden()
+
+    page.click("#search-clone")  # its settings, and the policy that it started from
+    expect_rows(page, "/".join(MINE))
+    expect(page.locator("#search-warm input")).to_be_checked()
+    expect(page.locator("#search-evaluations input")).to_have_value("3")
