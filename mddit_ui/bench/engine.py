@@ -19,6 +19,7 @@ from mddit_ui.core.cost import MacTable
 from mddit_ui.core.plan import plan
 from mddit_ui.core.policy import Action, Policy, repair
 from mddit_ui.core.records import GenerationConfig, ModelSpec
+from mddit_ui.engine import cachedit
 from mddit_ui.engine.acting import Hook
 from mddit_ui.engine.hooks import AppliedPolicy, attach
 from mddit_ui.engine.probe import ProbeHook, Seen
@@ -173,8 +174,8 @@ def main(arguments: list[str]) -> int:
 def _peers(loaded: LoadedModel, args: Namespace) -> Iterator[str]:
     config = _request(loaded.spec, args.images[-1], args.steps)
     subject = of_model(loaded, config)
-    if not peers.has_cache_dit():
-        yield f"- cache-dit is not installed, so it is left out: {peers.INSTALL}"
+    if not cachedit.is_installed():
+        yield f"- cache-dit is not installed, so it is left out: {cachedit.INSTALL}"
     found = peers.measure(loaded, config, subject, args.peers, args.rounds, whole_steps)
     yield from peers.markdown(found, subject)
 

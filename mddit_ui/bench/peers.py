@@ -1,28 +1,24 @@
 """Other caches on the same model, and a policy of whole steps at the MACs that each of them takes."""
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
-from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from diffusers.hooks.hooks import CacheContext
 
 from mddit_ui.bench.subjects import Subject
 from mddit_ui.bench.timing import Arrangement, interleaved, macs_of, speed_up
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig
-from mddit_ui.engine.caches import METHODS
+from mddit_ui.engine.cachedit import is_installed
+from mddit_ui.engine.caches import METHODS, under
 from mddit_ui.engine.hooks import attach
-from mddit_ui.engine.record import CONTEXT, hook_names, managers, remove_others
 from mddit_ui.engine.sampling import decode
 from mddit_ui.metrics.fidelity import latent_error, psnr
 from mddit_ui.models.loading import LoadedModel
 
-INSTALL = "pip install cache-dit"
 UNTOUCHED = ("untouched", "untouched, once more")
 HALVINGS = 7  # of the interval in which a threshold is looked for
 
@@ -49,25 +45,19 @@ class Peer:
     highest: float = 1.0
 
 
-def has_cache_dit() -> bool:
-    return find_spec("cache_dit") is not None
-
-
 def peers(loaded: LoadedModel, steps: int) -> list[Peer]:
     """Those that are installed."""
 
-    def of_diffusers(method: str, number: str, **fixed: float) -> Knob:
-        return lambda value: lambda: _diffusers(loaded, method, {"steps": steps, number: value, **fixed})
+    def knob(method: str, number: str, **fixed: float) -> Knob:
+        return lambda value: lambda: under(loaded, METHODS[method].put_on, steps=steps, **fixed, **{number: value})
 
     found = [
-        Peer("diffusers FirstBlockCache", of_diffusers("first-block-cache", "threshold")),
-        Peer("diffusers TaylorSeer, order 1", of_diffusers("taylorseer", "interval", warmup=2, order=1), (2, 3, 4, 5)),
+        Peer("diffusers FirstBlockCache", knob("first-block-cache", "threshold")),
+        Peer("diffusers TaylorSeer, order 1", knob("taylorseer", "interval", warmup=2, order=1), (2, 3, 4, 5)),
     ]
-    if has_cache_dit():
-        found.append(Peer("cache-dit DBCache F1B0", lambda value: lambda: _cache_dit(loaded, value, order=0)))
-        found.append(
-            Peer("cache-dit DBCache F1B0, TaylorSeer", lambda value: lambda: _cache_dit(loaded, value, order=1))
-        )
+    if is_installed():
+        found.append(Peer("cache-dit DBCache F1B0", knob("cache-dit", "threshold", warmup=2)))
+        found.append(Peer("cache-dit DBCache F1B0, TaylorSeer", knob("cache-dit", "threshold", warmup=2, order=1)))
     return found
 
 
@@ -132,50 +122,6 @@ def _setting(subject: Subject, peer: Peer, macs: float) -> float:
 
 def _under(subject: Subject, policy: Policy) -> Arrangement:
     return lambda: attach(subject.target, policy)
-
-
-@contextmanager
-def _diffusers(loaded: LoadedModel, method: str, settings: dict[str, Any]) -> Iterator[None]:
-    """One of diffusers' caches, with the context that its state wants and the pipeline may not set."""
-    transformer = loaded.transformer
-    before = hook_names(transformer)
-    try:
-        METHODS[method].apply(transformer, **settings)
-        for module in transformer.modules():
-            registry = vars(module).get("_diffusers_hook")
-            for hook in registry.hooks.values() if registry is not None else ():
-                for manager in managers(hook):
-                    manager.set_context(CacheContext(CONTEXT))
-        yield
-    finally:
-        remove_others(transformer, before)
-
-
-@contextmanager
-def _cache_dit(loaded: LoadedModel, threshold: float, order: int) -> Iterator[None]:
-    """cache-dit's DBCache: the first block decides for all others; order 1 extrapolates their residual."""
-    import cache_dit
-
-    for name in list(logging.root.manager.loggerDict):  # each of its modules sets a level of its own
-        if name.startswith("cache_dit"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-    pipe = loaded.pipe
-    scheduler, call = pipe.scheduler, type(pipe).__call__
-    before = {module: set(vars(module)) for module in pipe.transformer.modules()}
-    config = cache_dit.DBCacheConfig(
-        Fn_compute_blocks=1, Bn_compute_blocks=0, residual_diff_threshold=threshold, max_warmup_steps=2
-    )
-    calibrator = cache_dit.TaylorSeerCalibratorConfig(taylorseer_order=order) if order else None
-    try:
-        cache_dit.enable_cache(pipe, cache_config=config, calibrator_config=calibrator)
-        yield
-    finally:
-        cache_dit.disable_cache(pipe)
-        type(pipe).__call__ = call
-        for module, names in before.items():  # it leaves its statistics, and the forward, on the modules
-            for name in set(vars(module)) - names:
-                delattr(module, name)
-        pipe.scheduler = scheduler
 
 
 def _array(latents: torch.Tensor) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""``mddit policies record``: run one of diffusers' caches, and keep what it computed as a policy."""
+"""``mddit policies record``: run one of diffusers' caches or cache-dit, and keep what it computed as a policy."""
 
 from argparse import ArgumentParser, Namespace
 from typing import Any
@@ -21,19 +21,23 @@ METHODS = {  # the settings of each; their defaults stand in engine.caches
     "first-block-cache": ("threshold",),
     "mag-cache": ("threshold", "max_skip_steps", "retention_ratio"),
     "taylorseer": ("interval", "warmup", "order"),
+    "cache-dit": ("threshold", "warmup", "first", "last", "order"),
 }
 SETTINGS = {
-    "threshold": "first-block-cache, mag-cache: how much may change without being computed (default 0.1; 0.06)",
+    "threshold": "first-block-cache, mag-cache, cache-dit: how much may change without being computed "
+    "(default 0.1; 0.06; 0.08)",
     "max_skip_steps": "mag-cache: steps in a row that are not computed, at most (default 3)",
     "retention_ratio": "mag-cache: share of the first steps that run in full (default 0.2)",
     "interval": "taylorseer: steps from one full step to the next (default 3)",
-    "warmup": "taylorseer: first steps that run in full (default 3)",
-    "order": "taylorseer: of the extrapolation; 0 reuses (default 1)",
+    "warmup": "taylorseer, cache-dit: first steps that run in full (default 3; 8)",
+    "order": "taylorseer, cache-dit: of the extrapolation; 0 reuses (default 1; 0)",
+    "first": "cache-dit: first blocks that always run (default 1)",
+    "last": "cache-dit: last blocks that always run (default 0)",
 }
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--method", choices=METHODS, required=True, help="the cache of diffusers")
+    parser.add_argument("--method", choices=METHODS, required=True, help="the cache")
     parser.add_argument("--model", default=DEFAULT_MODEL, help=f"id, hub id or folder (default {DEFAULT_MODEL})")
     parser.add_argument("--steps", type=int, help="inference steps (default: the model's)")
     for name, text in SETTINGS.items():
@@ -79,4 +83,4 @@ def _say(policy: Policy, where: str, args: Namespace) -> None:
     say(*picture(policy, table), f"a policy is {policy.notes['is']}", f"saved as {where}")
 
 
-VERB = Verb("run one of diffusers' caches, and keep what it computed as a policy", add_arguments, run)
+VERB = Verb("run one of diffusers' caches or cache-dit, and keep what it computed as a policy", add_arguments, run)

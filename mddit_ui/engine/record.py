@@ -12,6 +12,7 @@ from torch import nn
 from mddit_ui.core.errors import PolicyError
 from mddit_ui.core.policy import Action, Policy, repair
 from mddit_ui.engine.acting import Hook
+from mddit_ui.engine.cachedit import taken_off
 from mddit_ui.engine.hooks import AppliedPolicy, attach
 from mddit_ui.engine.run import Call, Run, StepEvent
 from mddit_ui.models.sites import Granularity
@@ -26,8 +27,8 @@ def record(
     """Watch which sites run, while something else decides it; the last run inside of the ``with`` counts.
 
     Enable a cache of diffusers inside of it (``transformer.enable_cache(config)``, or ``apply_first_block_cache`` and
-    the like for models without it), run the pipeline, and ask for ``recording.policy()``. Afterwards the transformer is
-    as it was: the cache is gone too. ::
+    the like for models without it), or cache-dit (``cache_dit.enable_cache(pipe)``), run the pipeline, and ask for
+    ``recording.policy()``. Afterwards the transformer is as it was: the cache is gone too. ::
 
         with mddit_ui.record(pipe) as recording:
             apply_first_block_cache(pipe.transformer, FirstBlockCacheConfig(threshold=0.1))
@@ -53,11 +54,14 @@ def record(
 
         def begin(*_: object) -> None:
             watched.running.clear()
-            _give_context(applied)
+            for expert, root, names in zip(applied.experts, applied.roots, before, strict=True):
+                if root.states._context is None:
+                    give_context(expert, names)
 
         handles = [expert.register_forward_pre_hook(begin) for expert in applied.experts]
         try:
-            yield Recording(applied, watched)
+            with taken_off(target):
+                yield Recording(applied, watched)
         finally:
             for handle in handles:
                 handle.remove()
@@ -138,15 +142,18 @@ class _Watched:
             self.on_step(StepEvent(call.step, 0))
 
 
-def _give_context(applied: AppliedPolicy) -> None:
-    """Caches keep their state by context; PixArt's, DiT's and many other pipelines set none."""
-    for expert, root in zip(applied.experts, applied.roots, strict=True):
-        for module in expert.modules() if root.states._context is None else ():
-            registry = vars(module).get("_diffusers_hook")
-            for hook in registry.hooks.values() if registry is not None else ():
-                for manager in managers(hook) if hook is not root else ():
-                    if manager._context is None:
-                        manager.set_context(CacheContext(CONTEXT))
+def give_context(transformer: nn.Module, before: dict[nn.Module, set[str]]) -> None:
+    """Caches keep their state by context; PixArt's, DiT's and many other pipelines set none.
+
+    Args:
+        before: the hooks that were there when the caches came.
+    """
+    for module in transformer.modules():
+        registry = vars(module).get("_diffusers_hook")
+        for name, hook in registry.hooks.items() if registry is not None else ():
+            for manager in managers(hook) if name not in before.get(module, ()) else ():
+                if manager._context is None:
+                    manager.set_context(CacheContext(CONTEXT))
 
 
 def managers(hook: Any) -> list[StateManager]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from mddit_ui.engine.steps import StepClock
 from mddit_ui.engine.stopwatch import Stopwatch
 from mddit_ui.engine.streams import Streams
 from mddit_ui.models.sites import Site
+
+Choice = Literal["routers", "residual-norm"]  # who chooses the tokens of a cell that keeps some of them
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Slot:
     schedule: Schedule | None
     counts: list[list[int]]  # (sites, skip | cache | compute)
     site_bytes: np.ndarray  # (sites,) of one residual
+    kept: list[dict[float, int]]  # (sites,) ratio below 1 -> how often a site ran on that share of its tokens
     calls: int = 0
     end: int | None = None  # the step in which another expert took over
     macs: MacTable | None = None  # of one call, all computed; counted when asked for
@@ -100,6 +103,8 @@ class Run:
     current: Residuals | None = None
     schedules: dict[int, Schedule] = field(default_factory=dict)  # by the step at which calls begin
     row: list[Cell] = field(default_factory=list)  # of this step; empty without a policy
+    ratios: list[float] | None = None  # of this step, by site: the share of its tokens a computed one runs on
+    chosen: Choice = "routers"
 
     @property
     def chained(self) -> list[bool]:
@@ -134,11 +139,14 @@ class Run:
             self._hand_over(expert, step)
         if slot not in self.slots:
             counts = [[0, 0, 0] for _ in self.sites]
-            self.slots[slot] = Slot(expert, args, kwargs, self.schedule(step), counts, np.zeros(len(counts), int))
+            site_bytes, kept = np.zeros(len(counts), int), [{} for _ in counts]  # type: ignore[var-annotated]
+            self.slots[slot] = Slot(expert, args, kwargs, self.schedule(step), counts, site_bytes, kept)
         entered = self.slots[slot]
         entered.calls += 1
         if entered.schedule is not None:
             self.row = entered.schedule.rows[step]
+            keep = entered.schedule.policy.keep
+            self.ratios = None if keep is None else keep[step].tolist()
             self.filled += entered.schedule.filled[step]
         self.step, self.slot = step, slot
         self.steps = step + 1
@@ -151,8 +159,12 @@ class Run:
         self.experts[self.expert].forget()
         self.expert = expert
 
-    def count(self, site: int, action: int) -> None:
-        self.slots[self.slot].counts[site][action + 1] += 1
+    def count(self, site: int, action: int, ratio: float = 1.0) -> None:
+        """A cell was done; a computed one on ``ratio`` of its tokens."""
+        slot = self.slots[self.slot]
+        slot.counts[site][action + 1] += 1
+        if ratio < 1:
+            slot.kept[site][ratio] = slot.kept[site].get(ratio, 0) + 1
 
     @property
     def counts(self) -> np.ndarray:

@@ -57,7 +57,7 @@ def record(
     *,
     on_step: Callable[[StepEvent], None] | None = None,
 ) -> Policy:
-    """What one of diffusers' caches computes; arguments and errors as of ``engine.caches.freeze``."""
+    """What another cache computes; arguments and errors as of ``engine.caches.freeze``."""
     return freeze(load(model_id), config, method, settings, on_step=on_step)
 
 

@@ -100,7 +100,13 @@ def test_every_method_can_be_frozen(method: str, tiny_pixart: str):
     loaded = load(tiny_pixart)
     before = state(loaded.transformer)
     seen: list[StepEvent] = []
-    settings = {"first-block-cache": {"threshold": 0.3}, "mag-cache": {"threshold": 0.5}}.get(method, {})
+    if method == "cache-dit":
+        pytest.importorskip("cache_dit")
+    settings = {
+        "first-block-cache": {"threshold": 0.3},
+        "mag-cache": {"threshold": 0.5},
+        "cache-dit": {"threshold": 0.3, "warmup": 2},
+    }.get(method, {})
     policy = freeze(loaded, config_of(loaded), method, settings, on_step=seen.append)
     assert policy.steps == STEPS
     assert 0 < (policy.actions == 0).mean() < 1
@@ -123,14 +129,49 @@ def test_a_frozen_mag_cache_gives_its_pictures(tiny_pixart: str):
     assert len(ratios) == STEPS
     assert ratios[0] == 1.0
     assert np.isfinite(ratios).all()
-    with mddit_ui.record(loaded.pipe) as recording:
-        METHODS["mag-cache"].apply(
-            loaded.transformer, steps=STEPS, mag_ratios=ratios, threshold=0.5, max_skip_steps=3, retention_ratio=0.2
-        )
+    settings = {"mag_ratios": ratios, "threshold": 0.5, "max_skip_steps": 3, "retention_ratio": 0.2}
+    with (
+        mddit_ui.record(loaded.pipe) as recording,
+        caches.under(loaded, METHODS["mag-cache"].put_on, steps=STEPS, **settings),
+    ):
         cached = latents(loaded, config)
     assert recording.policy() == policy
     with apply_policy(loaded.pipe, policy):
         assert (latents(loaded, config) - cached).abs().max() <= 1e-5
+
+
+def test_a_frozen_cache_dit_gives_its_pictures(tiny_pixart: str):
+    """By hand, as in its manual; the first and the last block always run, the residual of those between is reused."""
+    cache_dit = pytest.importorskip("cache_dit")
+    loaded = load(tiny_pixart)
+    config, sites = config_of(loaded), find_sites(loaded.transformer)
+    before, own = state(loaded.transformer), vars(type(loaded.pipe)).copy()
+    untouched = latents(loaded, config)
+    settings = cache_dit.DBCacheConfig(
+        Fn_compute_blocks=1, Bn_compute_blocks=1, max_warmup_steps=2, residual_diff_threshold=0.3
+    )
+    with mddit_ui.record(loaded.pipe) as recording:
+        cache_dit.enable_cache(loaded.pipe, cache_config=settings)
+        cached = latents(loaded, config)
+        assert recording.applied.report().full_macs > 0  # counting MACs comes to an end among its modules
+    policy = recording.policy()
+    assert set(policy.rows) == {"####", "#==#"}
+    assert policy.sites == tuple(site.name for site in sites)
+    with apply_policy(loaded.pipe, policy):
+        assert (latents(loaded, config) - cached).abs().max() <= 1e-5
+    assert (untouched - cached).abs().max() > 1e-4
+    assert state(loaded.transformer) == before
+    assert dict(vars(type(loaded.pipe))) == own
+    assert torch.equal(latents(loaded, config), untouched)
+
+
+def test_cache_dit_is_asked_for_where_it_is_not_installed(tiny_pixart: str, monkeypatch: pytest.MonkeyPatch):
+    loaded = load(tiny_pixart)
+    before = state(loaded.transformer)
+    monkeypatch.setattr("mddit_ui.engine.cachedit.is_installed", lambda: False)
+    with pytest.raises(ConfigError, match="cache-dit is not installed: pip install cache-dit"):
+        freeze(loaded, config_of(loaded), "cache-dit")
+    assert state(loaded.transformer) == before
 
 
 def test_the_model_is_as_it_was(tiny_pixart: str):
@@ -177,6 +218,7 @@ def test_not_under_a_policy(tiny_pixart: str):
         ("first-block-cache", {"threshold": -1}, "from 0 on"),
         ("first-block-cache", {"threshold": float("nan")}, "from 0 on"),
         ("taylorseer", {"interval": 0}, "at least 1"),
+        ("cache-dit", {"first": 0}, "at least 1|not installed"),
     ],
 )
 def test_wrong_settings_are_said(method: str, settings: dict, says: str, tiny_pixart: str):
