@@ -62,7 +62,7 @@ class Stage:
     adam_lr: float
 
 
-STAGES = (Stage("branches", BRANCHES, 0.02, 1e-3), Stage("all", (), 0.004, 3e-4))
+STAGES = (Stage("branches", BRANCHES, 0.01, 1e-3), Stage("all", (), 0.003, 2e-4))
 
 
 class Middle:
