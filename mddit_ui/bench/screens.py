@@ -87,6 +87,10 @@ def prepare(page: Any, wanted: argparse.Namespace) -> None:
         page.fill("#search-least input", "30")
         page.click("#search-start")
         page.wait_for_selector("#search-status >> text=Finished", timeout=20 * PATIENCE)
+        page.focus("#chart-front .pc-plot")
+        page.keyboard.press("End")
+        page.keyboard.press("Enter")
+        page.wait_for_selector('#front-pair .pv[data-state="done"]', timeout=PATIENCE)
         page.click("#search-take")
 
 

@@ -89,27 +89,27 @@ def build_app() -> gr.Blocks:
         @shown
         def restore_desk(stored: Any, request: gr.Request) -> list[Any]:
             """What is seen at once; the rest of the page follows."""
-            return page.page_of(page.session_from(request.query_params.get("s"), stored))[: len(on_desk)]
+            session = page.session_from(request.query_params.get("s"), stored, say=False)
+            return page.page_of(session, say=False)[: len(on_desk)]
 
         @shown
         def restore(stored: Any, stored_job: Any, request: gr.Request) -> list[Any]:
-            session = page.session_from(request.query_params.get("s"), stored, say=False)
+            session = page.session_from(request.query_params.get("s"), stored)
             number = request.query_params.get("job") or stored_job
             found = number if search.exists(number) else ""
             ready = page.first_visit() if session is None else None
             measured = ready.calibration if ready else None
             maps = understand.NOT_MEASURED if measured is None else understand.map_chart(measured, "")
             extra = [ready.pair if ready else None, measured, maps]
-            values = page.page_of(session, say=False)
-            searched = search.show(number) if found else search.nothing_new()
-            return [*values[len(on_desk) :], *searched, found, *extra, values[0]]
+            values = page.page_of(session)
+            return [*values[len(on_desk) :], found, *extra, values[0]]
 
         first_outputs = [parts.pair, calibration, understanding.similarity, shown_model]
-        rest = [*everything[len(on_desk) :], *searching.outputs, job, *first_outputs]
-        demo.load(restore_desk, saved, on_desk, **quiet).then(restore, [saved, job], rest, **quiet).then(
+        rest = [*everything[len(on_desk) :], job, *first_outputs]
+        demo.load(restore_desk, saved, on_desk, **quiet).then(restore, [saved, job], rest, **spoken).then(
             None, None, None, js=DROP_LINK
         )
-        search_tab.select(search.history, job, searching.history, **quiet)
+        search_tab.select(shown(search.show), searching.shown, searching.outputs, **quiet)
         compare_tab.select(compare.shown_runs, past, runs, **quiet)
         library_tab.select(shown(library.cards), [shown_model, inputs.steps, inputs.scheduler], shelf.listing, **quiet)
 

@@ -1,9 +1,10 @@
-"""How much one request may send: a small middleware, since the server itself sets no limit on a body."""
+"""Middleware: how much one request may send (the server itself sets no limit on a body), and the page, compressed."""
 
 from contextlib import suppress
 from typing import Any
 
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -51,8 +52,19 @@ class BodyLimit:
             await _refuse(send)
 
 
+class PackedPage:
+    """Compresses the page itself, of half a megabyte; Gradio does so with its files only."""
+
+    def __init__(self, app: ASGIApp):
+        self.app, self.packed = app, GZipMiddleware(app, compresslevel=5)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_page = scope["type"] == "http" and scope["path"] == "/"
+        await (self.packed if is_page else self.app)(scope, receive, send)
+
+
 def middleware() -> list[Middleware]:
-    return [Middleware(BodyLimit)]
+    return [Middleware(BodyLimit), Middleware(PackedPage)]
 
 
 async def _refuse(send: Send) -> None:

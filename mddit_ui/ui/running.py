@@ -1,5 +1,6 @@
 """Long work in a thread, watched from an event handler: progress as it comes, cancelled when nobody watches."""
 
+import math
 import queue
 import threading
 import time
@@ -10,6 +11,7 @@ from typing import Any
 from mddit_ui.core.errors import Cancelled
 
 PULSE_SECONDS = 0.5  # so often the watcher hears something, so that a cancelled handler ends soon
+GAP_SECONDS = 0.15  # and no more often than that: a browser that draws every step of a fast model hears no click
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,12 @@ LINE = Line()
 Report = Callable[..., None]  # report(what, done, total, event=None)
 
 
-def watch(work: Callable[[Report], Any], cancelled: threading.Event | None = None) -> Iterator[Progress | Any]:
-    """Run ``work(report)`` in a thread; yields a ``Progress`` for every report and every pulse, at last the result.
+def watch(
+    work: Callable[[Report], Any], cancelled: threading.Event | None = None, gap_seconds: float = GAP_SECONDS
+) -> Iterator[Progress | Any]:
+    """Run ``work(report)`` in a thread; yields a ``Progress`` for reports and pulses, at last the result.
+
+    A report that comes sooner than ``gap_seconds`` after what was yielded waits for the next pulse, or is outrun.
 
     When ``cancelled`` is set (the person pressed cancel) or the iterator is closed (the person left), the next report
     raises ``Cancelled`` in the work. An error of the work, ``Cancelled`` too, is raised here.
@@ -77,7 +83,7 @@ def watch(work: Callable[[Report], Any], cancelled: threading.Event | None = Non
 
     threading.Thread(target=run, daemon=True, name="mddit-work").start()
     clock = _Clock()
-    last = Progress("Starting", 0, 0)
+    last, told = Progress("Starting", 0, 0), -math.inf
     try:
         while True:
             try:
@@ -92,7 +98,9 @@ def watch(work: Callable[[Report], Any], cancelled: threading.Event | None = Non
                 return
             what, done, total, event = content
             last = Progress(what, done, total, clock.left(what, done, total), event)
-            yield last
+            if time.monotonic() - told >= gap_seconds:
+                told = time.monotonic()
+                yield last
     finally:
         cancelled.set()
 

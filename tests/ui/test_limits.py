@@ -10,7 +10,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
-from mddit_ui.ui.limits import BodyLimit
+from mddit_ui.ui.limits import BodyLimit, PackedPage
 
 
 async def echo(request: Request) -> PlainTextResponse:
@@ -55,3 +55,15 @@ def test_a_visitor_who_leaves_is_no_fault() -> None:
     with pytest.raises(StopIteration):  # it runs to its end at once; the browser tests hold the event loop
         BodyLimit(upload)(scope, left, keep).send(None)
     assert sent == []
+
+
+def test_the_page_is_packed_and_nothing_else() -> None:
+    async def long(request: Request) -> PlainTextResponse:
+        return PlainTextResponse("a" * 10_000)
+
+    app = Starlette(routes=[Route("/", long), Route("/other", long)])
+    with TestClient(PackedPage(app)) as client:
+        page, other = client.get("/"), client.get("/other")
+    assert page.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in other.headers
+    assert page.text == other.text == "a" * 10_000

@@ -14,11 +14,20 @@ def test_progress_and_result_arrive_in_order() -> None:
             report("Step", step + 1, 3, step)
         return "result"
 
-    *news, result = watch(work)
+    *news, result = watch(work, gap_seconds=0)
     assert result == "result"
     assert [item.done for item in news if isinstance(item, Progress) and item.event is not None] == [1, 2, 3]
     assert news[-1].share == 1.0
     assert "3 of 3" in news[-1].text()
+
+
+def test_what_comes_too_fast_is_outrun() -> None:
+    def work(report: Report) -> str:
+        for step in range(1000):
+            report("Step", step, 1000)
+        return "result"
+
+    assert [news if news == "result" else news.done for news in watch(work, gap_seconds=1e9)] == [0, "result"]
 
 
 def test_an_error_of_the_work_is_raised_here() -> None:

@@ -23,7 +23,7 @@ from mddit_ui.ui.searching import BEGINNING, LATER, exists, history, poll, view
 from mddit_ui.ui.table import DataTable
 from mddit_ui.ui.tabs import search_form
 
-__all__ = ["Tab", "build", "exists", "history", "nothing_new", "show"]
+__all__ = ["Tab", "build", "exists", "show"]
 
 NO_LOG = '<p class="m-empty">What a search does is written here.</p>'
 NOTHING = "No search yet. Set a budget and press Start; the best policy so far appears here."
@@ -42,7 +42,7 @@ class Tab(NamedTuple):
 
     live: PolicyGrid
     prompts: gr.Textbox
-    history: DataTable
+    shown: list[Any]  # what `show` takes
     outputs: list[Any]
 
 
@@ -122,7 +122,7 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
     )
     started.success(None, job, None, js=SHOW_JOB)
     live.change(
-        shown(lambda search, other: show(search, other)[1:]),
+        shown(lambda search, other: show(search, other, often=True)[1:]),
         [job, rival],
         outputs[1:],
         trigger_mode="always_last",
@@ -177,11 +177,14 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
     again = [job, inputs.model, inputs.grid, inputs.steps, inputs.scheduler]
     clone.click(shown(search_form.settings), again, [*form, *how], **quiet).then(*guess, **quiet)
     link.click(None, job, None, js=COPY_JOB)
-    return Tab(live, form.prompts, past, outputs)
+    return Tab(live, form.prompts, [job, rival], outputs)
 
 
-def show(search: Any, other: Any = "") -> list[Any]:
-    """Values of the tab's outputs for a search, beside another one if it is named; the empty tab if there is none."""
+def show(search: Any, other: Any = "", often: bool = False) -> list[Any]:
+    """Values of the tab's outputs for a search, beside another one if it is named; the empty tab if there is none.
+
+    ``often``: while it runs, the table of all searches is left as it is.
+    """
     try:
         row = view(search)
     except MdditError:
@@ -202,7 +205,7 @@ def show(search: Any, other: Any = "") -> list[Any]:
         searching.curve_chart(row, rows, rival),
         *searching.depth_charts(rows, shape.policy.sites),
         searching.log_html(row, rows),
-        gr.skip() if row.state == "running" else history(row.id),
+        gr.skip() if often and row.state == "running" else history(row.id),
         gr.Button(interactive=row.state in ("queued", "running") and row.wanted == "run"),
         gr.Button(interactive=row.state in ("paused", "stopped", "failed")),
         gr.Button(interactive=row.state not in ENDED),
@@ -212,11 +215,6 @@ def show(search: Any, other: Any = "") -> list[Any]:
         gr.Button(interactive=row.best is not None),
         gr.Markdown(f"{BEGINNING} Full depth is shown until then.", visible=row.best is None),
     ]
-
-
-def nothing_new() -> list[Any]:
-    """The outputs of a page without a search: as they were built."""
-    return [gr.skip()] * 16
 
 
 def _on_desk(row: SearchRow, found: EvaluationRow, model: str) -> list[Any]:
