@@ -86,9 +86,18 @@ def evaluate(
 
 
 def start_search(
-    model: str, prompts: list[str], budget: float = 0.5, evaluations: int = 100, steps: int = 20, seed: int = 1
+    model: str,
+    prompts: list[str],
+    budget: float = 0.5,
+    evaluations: int = 100,
+    steps: int = 20,
+    seed: int = 1,
+    start: list[str] | None = None,
 ) -> str:
-    """Begin a search for the best depth schedule within a share of the full MACs; returns its id."""
+    """Begin a search for the best depth schedule within a share of the full MACs; returns its id.
+
+    start: rows of a depth schedule that it starts from, besides those of its own.
+    """
     spec = known_model(model)
     config = SearchConfig(
         model=spec.id,
@@ -99,6 +108,7 @@ def start_search(
         budget=budget,
         evaluations=evaluations,
         seed=seed,
+        start=tuple(start) if start else None,
     )
     return searching.start(quotas().check_search(config, running()))
 
