@@ -27,10 +27,10 @@ def macs_info(policy: Policy, table: MacTable, labels: tuple[str, ...]) -> MacsI
     step_full = float(table.site_macs.sum() + table.rest_macs)
     site_full = np.maximum(table.site_macs * policy.steps, 1e-12)
     return MacsInfo(
-        by_step=table.by_step(policy.actions) / step_full,
-        by_site=table.by_site(policy.actions) / site_full,
+        by_step=table.by_step(policy.actions, policy.keep) / step_full,
+        by_site=table.by_site(policy.actions, policy.keep) / site_full,
         labels=tuple(labels),
-        macs=float(table.total(policy.actions)),
+        macs=float(table.total(policy.actions, policy.keep)),
         full_macs=table.full(policy.steps),
     )
 

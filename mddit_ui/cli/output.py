@@ -42,7 +42,7 @@ def picture(policy: Policy, macs: MacTable | None = None) -> list[str]:
         head += f", made for {plain(policy.model)}"
     if macs is not None:
         head += f", budget {policy.budget(macs):.3f}"
-    shares = macs.by_step(policy.actions) / macs.full(1) if macs is not None else None
+    shares = macs.by_step(policy.actions, policy.keep) / macs.full(1) if macs is not None else None
     lines = [head, ""]
     for step, row in enumerate(policy.rows):
         time = f"{policy.timesteps[step]:7.1f}" if policy.timesteps else ""

@@ -147,7 +147,7 @@ class Policy:
 
     def budget(self, table: "MacTable") -> float:
         """MACs of this policy / MACs of the full one, in (0, 1]."""
-        return table.budget(self.actions)
+        return table.budget(self.actions, self.keep)
 
     def resample(self, steps: int | None = None, timesteps: Sequence[float] | None = None) -> "Policy":
         """The same schedule for another run: every new step takes the row of the nearest old one.

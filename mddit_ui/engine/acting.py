@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from diffusers.hooks.hooks import CacheContext, ModelHook, StateManager
@@ -13,6 +14,8 @@ from mddit_ui.core.policy import Action
 from mddit_ui.engine.residuals import CARRYING, Residuals
 from mddit_ui.engine.run import Call, Run
 from mddit_ui.engine.streams import Streams, copies, guess, learn
+from mddit_ui.engine.tokens import by_residual_norm, known_ratio
+from mddit_ui.models.routed_dit import RoutedBlock
 
 TIMESTEP_NAMES = ("timestep", "timesteps", "t", "time", "sigma")
 
@@ -157,13 +160,27 @@ class BlockHook(Hook):
     def _compute(
         self, module: nn.Module, args: tuple, kwargs: dict[str, Any], before: dict[str, Any] | None = None
     ) -> Any:
-        self.run.count(self.index, Action.COMPUTE)
         if self.index in self.run.streams:
-            return self.original(module, *args, **kwargs)
+            return self._on_tokens(module, args, kwargs)
         before = before or copies(module, args, kwargs)
-        output = self.original(module, *args, **kwargs)
+        output = self._on_tokens(module, args, kwargs)
         self.run.streams[self.index] = self._prove(module, args, kwargs, output, before)
         return output
+
+    def _on_tokens(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """Run the block on the share of its tokens that the policy gives it; without one, as the model has it."""
+        run, index = self.run, self.index
+        residuals = cast(Residuals, run.current)
+        if run.chosen == "residual-norm" and run.ratios is not None:
+            ratio = known_ratio(run.ratios[index], residuals.norms, index, args, kwargs)
+            run.count(index, Action.COMPUTE, ratio)
+            return by_residual_norm(partial(self.original, module), args, kwargs, ratio, residuals.norms, index)
+        if not isinstance(module, RoutedBlock):
+            run.count(index, Action.COMPUTE)
+            return self.original(module, *args, **kwargs)
+        ratio = float(module.ratio) if run.ratios is None else run.ratios[index]
+        run.count(index, Action.COMPUTE, ratio)
+        return self.original(module, *args, **{**kwargs, "keep": ratio})
 
     def _prove(self, module: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any, before: dict) -> Streams:
         """The streams, from a real call; what cells before it went by must have been the same.

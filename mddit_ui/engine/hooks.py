@@ -18,17 +18,22 @@ from mddit_ui.engine.attached import Attached
 from mddit_ui.engine.branches import BranchHook
 from mddit_ui.engine.macs import count_call
 from mddit_ui.engine.report import Report, SiteReport
-from mddit_ui.engine.run import Call, Run, Slot, StepEvent
+from mddit_ui.engine.run import Call, Choice, Run, Slot, StepEvent
 from mddit_ui.engine.steps import StepClock
 from mddit_ui.engine.stopwatch import Stopwatch
 from mddit_ui.engine.targets import PARTS, ROOT_HOOK, check_free, readers, same_columns, transformers
+from mddit_ui.engine.tokens import check_keep
 from mddit_ui.models.sites import Granularity
 
 HOOK = "mddit"
 
 
 def apply_policy(
-    target: Any, policy: Policy | None, *, on_step: Callable[[StepEvent], None] | None = None
+    target: Any,
+    policy: Policy | None,
+    *,
+    on_step: Callable[[StepEvent], None] | None = None,
+    tokens: Choice = "routers",
 ) -> "AppliedPolicy":
     """Make ``target`` follow ``policy`` until ``remove()``; use it in a ``with`` statement, or keep the result.
 
@@ -41,6 +46,8 @@ def apply_policy(
             to the other: where the second takes over, a cell with nothing to reuse is computed, and counted as filled.
         policy: columns are matched by ``policy.sites``, else by their number; ``None`` watches without acting.
         on_step: called after each model evaluation; what it raises ends the run and leaves nothing behind.
+        tokens: who chooses the tokens of a cell that keeps some of them (``policy.keep``): the model's routers; or
+            "residual-norm", an experiment for models that have none (see ``engine.tokens``).
 
     Raises:
         PolicyError: the columns don't fit, or a policy (or one of diffusers' caches) is already there.
@@ -51,7 +58,7 @@ def apply_policy(
         if on_step is not None and call.is_first:
             on_step(StepEvent(call.step, policy.steps if policy else 0))
 
-    return attach(target, policy, observe if on_step is not None else None)
+    return attach(target, policy, observe if on_step is not None else None, tokens=tokens)
 
 
 def attach(
@@ -60,6 +67,7 @@ def attach(
     observe: Callable[[Call], None] | None = None,
     site_hook: Callable[[Run, int], Hook] | None = None,
     granularity: Granularity = "block",
+    tokens: Choice = "routers",
 ) -> "AppliedPolicy":
     """``apply_policy`` for a caller that wants to see every call of the transformer, or to act on sites by itself.
 
@@ -75,8 +83,9 @@ def attach(
         check_free(transformer)
     clock = StepClock(policy.steps if policy else None, scheduler)
     device = next((parameter.device for parameter in experts[0].parameters()), torch.device("cpu"))
-    run = Run(policy, sites, clock, watch=Stopwatch(device))
+    run = Run(policy, sites, clock, watch=Stopwatch(device), chosen=tokens)
     if policy is not None:
+        check_keep(experts, sites, policy, tokens)
         run.broken = {index for index, site in enumerate(sites) if site.kind == "branch"}  # don't follow each other
         run.readers = readers(experts[0], sites)
         run.schedule(0)
@@ -159,7 +168,8 @@ class AppliedPolicy:
         return sum(
             sum(counts[2] * macs for counts, macs in zip(slot.counts, table.site_macs.tolist(), strict=True))
             + slot.calls * table.rest_macs
-            for slot, table in self._costs()
+            - slot.saved_macs(table)
+            for slot, table in self.costs()
         )
 
     def report(self) -> Report:
@@ -182,18 +192,19 @@ class AppliedPolicy:
             slots=tuple(run.slots),
             filled=run.filled,
             macs=self.macs if run.slots else 0.0,
-            full_macs=sum(table.full(slot.calls) for slot, table in self._costs()),
+            full_macs=sum(table.full(slot.calls) for slot, table in self.costs()),
             peak_cache_bytes=run.tally.peak_bytes,
             predicted_cache_bytes=peak_bytes(held) if held else 0,
             seconds=run.watch.seconds,
         )
 
-    def _costs(self) -> Iterator[tuple[Slot, MacTable]]:
+    def costs(self) -> Iterator[tuple[Slot, MacTable]]:
         """What one call of each slot costs, all computed."""
         sites = [site.name for site in self.run.sites]
         for slot in self.run.slots.values():
             if slot.macs is None:
-                slot.macs = count_call(self.experts[slot.expert], sites, slot.args, slot.kwargs)
+                by_tokens = any(slot.kept)
+                slot.macs = count_call(self.experts[slot.expert], sites, slot.args, slot.kwargs, by_tokens=by_tokens)
             yield slot, slot.macs
 
     def _attach(self, module: nn.Module, hook: Any, name: str) -> None:

@@ -4,6 +4,7 @@ import copy
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,6 +17,8 @@ from torch.utils._pytree import tree_map
 from torch.utils.flop_counter import FlopCounterMode
 
 from mddit_ui.core.cost import MacTable
+from mddit_ui.core.tokens import BINS
+from mddit_ui.models.routed_dit import RoutedBlock
 
 _GONE = "left out of the twin"
 _WITH_WEIGHTS = ("mm", "addmm", "_scaled_mm", "convolution", "_convolution", "_slow_conv2d_forward")
@@ -39,9 +42,17 @@ class Count(NamedTuple):
     output: Any
 
 
-def count_call(transformer: nn.Module, sites: Sequence[str], args: tuple, kwargs: dict[str, Any]) -> MacTable:
-    """MACs of one call with these arguments (its whole batch), by site. One MAC is two FLOPs of ``FlopCounterMode``."""
-    return Counter(transformer, sites).count(args, kwargs).table
+def count_call(
+    transformer: nn.Module, sites: Sequence[str], args: tuple, kwargs: dict[str, Any], *, by_tokens: bool = False
+) -> MacTable:
+    """MACs of one call with these arguments (its whole batch), by site. One MAC is two FLOPs of ``FlopCounterMode``.
+
+    Args:
+        by_tokens: also on the shares of the tokens that a site may run on.
+    """
+    counter = Counter(transformer, sites)
+    table = counter.count(args, kwargs).table
+    return replace(table, routed=counter.by_tokens(args, kwargs)) if by_tokens else table
 
 
 class Counter:
@@ -63,6 +74,28 @@ class Counter:
         except (RuntimeError, NotImplementedError, TypeError):
             with unhooked(self.transformer):
                 return self._count(self.transformer, args, kwargs)
+
+    def by_tokens(self, args: tuple, kwargs: dict[str, Any]) -> np.ndarray:
+        """(bins, sites) share of each site's MACs where it runs on a bin's share of its tokens."""
+        blocks = [self._routed(name) for name in self.sites]
+        given = tree_map(_to_meta, (args, kwargs))
+        macs = []
+        for ratio in BINS:
+            for block in blocks:
+                block.ratio = ratio
+            macs.append(self._count(self.twin, *given).table.site_macs)
+        for block in blocks:
+            block.ratio = 1.0
+        return np.array(macs) / np.maximum(macs[0], 1e-12)
+
+    def _routed(self, name: str) -> RoutedBlock:
+        """A block of the twin, with a router if it has none."""
+        block = self.twin.get_submodule(name)
+        if not isinstance(block, RoutedBlock):
+            parent, _, last = name.rpartition(".")
+            block = RoutedBlock.of(block).to("meta")  # type: ignore[arg-type]
+            self.twin.get_submodule(parent).register_module(last, block)
+        return block
 
     def _count(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Count:
         handles = [module.get_submodule(name).register_forward_hook(self._see(name)) for name in self.sites]

@@ -17,6 +17,7 @@ from mddit_ui.engine.adapters import adapter, call_arguments
 from mddit_ui.engine.macs import Count, Counter, meta_twin
 from mddit_ui.engine.sampling import sample, with_scheduler
 from mddit_ui.models.loading import LoadedModel
+from mddit_ui.models.routed_dit import is_routed
 from mddit_ui.models.sites import find_sites
 
 
@@ -94,18 +95,22 @@ def _measure(loaded: LoadedModel, config: GenerationConfig) -> Measurement:
         branches = []
     counters = {kind: Counter(transformer, names) for kind, names in (("block", blocks), ("branch", branches)) if names}
     counted: dict[str, list[Count]] = {kind: [] for kind in counters}
+    routed: list[np.ndarray] = []  # shares of each call; equal calls, equal weights
     sizes: list[tuple[int, ...]] = []  # of one residual of each block, for each call
 
     def count(*args: Any, **kwargs: Any) -> Any:
         for kind, counter in counters.items():
             counted[kind].append(counter.count(args, kwargs))
+        if is_routed(transformer):
+            routed.append(counters["block"].by_tokens(args, kwargs))
         sizes.append(tuple(counters["block"].site_bytes.values()))
         return counted["block"][-1].output
 
     evaluations = len(_dry_run(loaded, config.replace(steps=2, scheduler="default"), count)[0])
     calls = counted["block"]
+    table = _per_evaluation([call.table for call in calls], evaluations)
     return Measurement(
-        table=_per_evaluation([call.table for call in calls], evaluations),
+        table=replace(table, routed=np.mean(routed, 0)) if routed else table,
         residual_bytes=tuple(round(sum(of_calls) / evaluations) for of_calls in zip(*sizes, strict=True)),
         timesteps=(),
         branches=_per_evaluation([call.table for call in counted["branch"]], evaluations) if branches else None,

@@ -5,6 +5,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -102,7 +103,7 @@ class MemoHook(BlockHook):
         if index in run.streams:
             self.memo.streams[index] = run.streams[index]
         streams = self.memo.streams.get(index)  # unknown only in the first run
-        if schedule is None or step < 0 or schedule.policy.keep is not None:
+        if schedule is None or step < 0 or run.chosen != "routers":
             return None
         if schedule.policy.actions[step, index] != Action.COMPUTE or streams is None or streams.mutates:
             return None
@@ -110,7 +111,10 @@ class MemoHook(BlockHook):
         count = step * len(run.sites) + index + 1
         before = schedule.policy.actions.ravel()[:count]
         joined = schedule.plan.joined.ravel()[:count] & (before == Action.CACHE)
-        return self.request, run.slot, schedule.policy.carry, before.tobytes(), joined.tobytes()
+        kept = b""
+        if schedule.policy.keep is not None:
+            kept = np.where(before == Action.COMPUTE, schedule.policy.keep.ravel()[:count], 1).tobytes()
+        return self.request, run.slot, schedule.policy.carry, before.tobytes(), joined.tobytes(), kept
 
 
 def _alias(output: Any) -> Any:

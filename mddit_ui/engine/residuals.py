@@ -84,6 +84,7 @@ class Residuals:
     read: frozenset[int]
     held: dict[int, Residual] = field(default_factory=dict)
     chain: _Chain | None = None
+    norms: dict[int, torch.Tensor] = field(default_factory=dict)  # of engine.tokens' experiment
 
     def reset(self) -> None:
         """Let go of everything."""
@@ -91,6 +92,7 @@ class Residuals:
             if site == residual.first:
                 self.tally.add(-residual.size_bytes)
         self.held.clear()
+        self.norms.clear()
         self.chain = None
 
     def use(self, site: int, inputs: Tensors, last: bool) -> Tensors | None:

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +16,7 @@ from mddit_ui.engine.hooks import AppliedPolicy, attach
 from mddit_ui.engine.measuring import Measurement, measure
 from mddit_ui.engine.memo import Memo, Part
 from mddit_ui.engine.previews import preview
-from mddit_ui.engine.run import Call, StepEvent
+from mddit_ui.engine.run import Call, Choice, StepEvent
 from mddit_ui.engine.sampling import decode, sample, with_scheduler
 from mddit_ui.models.loading import LoadedModel
 
@@ -27,6 +29,7 @@ def generate(
     on_step: Callable[[StepEvent], None] | None = None,
     previews: bool = False,
     memo: Memo | Part | None = None,
+    tokens: Choice = "routers",
 ) -> RunResult:
     """Pictures of a config under a policy (``None``: the untouched model).
 
@@ -36,6 +39,7 @@ def generate(
         on_step: called after each model evaluation; may raise ``Cancelled`` to stop there, leaving nothing behind.
         previews: give it a small picture of what the model sees at that step.
         memo: shares work with other policies of the same request; see ``Memo``.
+        tokens: who chooses them where the policy keeps some; see ``apply_policy``.
 
     Raises:
         ConfigError, PolicyError: the request, the policy and the model don't fit.
@@ -53,8 +57,10 @@ def generate(
             return preview(loaded.pipe, call, config) if previews else None
 
         start = time.perf_counter()
-        site_hook = memo.hook if memo is not None and policy is not None else None
-        with with_scheduler(loaded, config), attach(loaded.pipe, policy, observe, site_hook) as applied:
+        config_of_model: Any = loaded.transformer.config
+        is_alone = config_of_model.get("target") is not None  # its own ratios are in no cell, by which memos know
+        site_hook = memo.hook if memo is not None and policy is not None and not is_alone else None
+        with with_scheduler(loaded, config), attach(loaded.pipe, policy, observe, site_hook, tokens=tokens) as applied:
             seed_steps(loaded.pipe.scheduler, arguments["generator"])
             latents, images = sample(loaded, arguments)
             timesteps = tuple(float(t) for t in loaded.pipe.scheduler.timesteps)
@@ -85,7 +91,11 @@ def _saved(applied: AppliedPolicy, measured: Measurement, steps: int) -> float:
     tables = [measured.table] + ([measured.branches] if measured.branches else [])
     cost = {site: macs for table in tables for site, macs in zip(table.sites, table.site_macs, strict=True)}
     calls_a_step = run.calls / steps
-    return sum(
+    not_run = sum(
         float(cost[site.name]) * (steps - computed / calls_a_step)
         for site, computed in zip(run.sites, run.counts[:, 2], strict=True)
+    )
+    return not_run + sum(
+        slot.saved_macs(replace(table, site_macs=np.array([cost[site] for site in table.sites]))) / calls_a_step
+        for slot, table in (applied.costs() if any(any(slot.kept) for slot in run.slots.values()) else ())
     )

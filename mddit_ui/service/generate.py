@@ -8,7 +8,7 @@ import numpy as np
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, RunResult, Score
 from mddit_ui.engine.memo import Memo, Part
-from mddit_ui.engine.run import StepEvent
+from mddit_ui.engine.run import Choice, StepEvent
 from mddit_ui.engine.runner import generate as run
 from mddit_ui.metrics.clip import ClipScorer
 from mddit_ui.metrics.fidelity import latent_error, psnr, ssim
@@ -26,9 +26,10 @@ def generate(
     on_step: Callable[[StepEvent], None] | None = None,
     previews: bool = False,
     memo: Memo | Part | None = None,
+    tokens: Choice = "routers",
 ) -> RunResult:
     """Pictures of a config under a policy (``None``: full depth); ``on_step`` may raise ``Cancelled``."""
-    return run(load(model_id), policy, config, on_step=on_step, previews=previews, memo=memo)
+    return run(load(model_id), policy, config, on_step=on_step, previews=previews, memo=memo, tokens=tokens)
 
 
 def score(model_id: str, result: RunResult, config: GenerationConfig, *, reference: RunResult | None = None) -> Score:

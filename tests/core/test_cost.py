@@ -9,6 +9,7 @@ from hypothesis import given
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.errors import PolicyError
 from mddit_ui.core.policy import Policy, repair
+from mddit_ui.core.tokens import BINS
 from tests.core.strategies import tables
 
 TABLE = MacTable(("a", "b", "c"), np.array([10, 20, 30]), rest_macs=5)
@@ -67,3 +68,20 @@ def test_another_number_of_sites_is_refused(sites: int):
 def test_impossible_macs_are_refused(macs: list, rest: float):
     with pytest.raises(PolicyError, match="MACs"):
         MacTable(("a", "b"), np.array(macs), rest)
+
+
+def test_macs_of_a_share_of_the_tokens_lie_on_lines_between_what_was_measured():
+    routed = np.array([[ratio, ratio**2] for ratio in BINS])
+    table = MacTable(("a", "b"), np.array([10.0, 20.0]), 5.0, routed)
+    actions = np.array([[1, 1], [1, 0], [1, -1]])
+    keep = np.array([[1.0, 0.5], [0.6, 0.3], [0.1, 0.3]], np.float32)
+    np.testing.assert_allclose(table.cells(actions, keep), [[10, 5], [6, 0], [3, 0]])
+    np.testing.assert_allclose(
+        table.cells(actions, np.full((3, 2), 0.55)), [[5.5, 20 * (0.36 + 0.25) / 2], [5.5, 0], [5.5, 0]]
+    )
+    assert float(table.total(actions, keep)) == pytest.approx(24 + 15)
+    assert MacTable.from_dict(table.to_dict()).routed.tolist() == routed.tolist()
+    plain = MacTable(("a", "b"), np.array([10.0, 20.0]), 5.0)
+    assert plain.budget(actions, np.ones((3, 2))) == plain.budget(actions)
+    with pytest.raises(PolicyError, match="no token routers"):
+        plain.cells(actions, keep)
