@@ -9,6 +9,7 @@ from mddit_ui.core.records import GenerationConfig, ModelSpec, SchedulerName
 from mddit_ui.engine.measuring import measure, measure_around
 from mddit_ui.models.loading import load, precision
 from mddit_ui.models.registry import get_model, list_models
+from mddit_ui.models.skip_dit import long_skips
 
 __all__ = ["ModelView", "around", "describe", "get_model", "list_models", "one_image", "precision"]
 
@@ -24,6 +25,7 @@ class ModelView:
         residual_bytes: one site's residual for one image, guidance counted; the largest where they differ.
         without_attention: ``mac_table`` by ECAD's convention, which leaves the products of attention out.
         rest: what ``mac_table.rest_macs`` is made of.
+        skips: (from, to) columns of the long skip branches.
         numbers: precision and device that were chosen for this machine, for people.
     """
 
@@ -34,6 +36,7 @@ class ModelView:
     residual_bytes: int
     without_attention: MacTable | None = None
     rest: Mapping[str, float] = field(default_factory=dict)
+    skips: tuple[tuple[int, int], ...] = ()
     numbers: str = ""
 
 
@@ -49,8 +52,13 @@ def describe(model_id: str, steps: int, scheduler: str = "default") -> ModelView
         residual_bytes=max(measured.residual_bytes, default=0),
         without_attention=measured.without_attention,
         rest=measured.rest,
+        skips=_skips(loaded.transformer, measured.table.sites),
         numbers=f"{loaded.dtype} on {loaded.device}",
     )
+
+
+def _skips(transformer: Any, sites: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    return tuple((sites.index(read), sites.index(reader)) for read, reader in long_skips(transformer, sites).items())
 
 
 def around(model_id: str) -> dict[str, float]:

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -10,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from mddit_ui.core.errors import PolicyError
-from mddit_ui.core.policy import Policy, actions_from_rows
+from mddit_ui.core.policy import Policy
 from mddit_ui.core.policy_json import to_dict
 from mddit_ui.core.presets import PRESETS
 from mddit_ui.core.records import GenerationConfig, Score, SearchConfig
@@ -20,6 +21,7 @@ from mddit_ui.service import generate as generating
 from mddit_ui.service import searches as searching
 from mddit_ui.store.searches import SearchRow
 from mddit_ui.ui.errors import shown
+from mddit_ui.ui.grid import sent
 from mddit_ui.ui.parts import known_model, request_of, shape_of
 from mddit_ui.ui.quotas import quotas
 from mddit_ui.ui.searching import view
@@ -53,13 +55,16 @@ def generate(
     rows: list[str] | None = None,
     seed: int = 0,
     steps: int = 20,
+    carry: str = "residual",
+    keep: list[list[float]] | None = None,
 ) -> dict[str, Any]:
     """Make one picture for each prompt under a depth schedule, given as rows of '#' compute, '=' cache, '.' skip.
 
-    Without rows all blocks run. Pictures come back as PNG inside data URLs, with time, MACs and CLIP score.
+    Without rows all blocks run. carry: what '=' reuses, residual or output; keep: the share of its tokens that each '#'
+    runs on, in models with token routers. Pictures come back as PNG inside data URLs, with time, MACs and CLIP score.
     """
     config = quotas().check_request(_request(model, prompts, seed, steps))
-    policy = _policy(model, rows, config)
+    policy = _policy(model, rows, carry, keep, config)
     result = on_gpu(generating.generate)(model, policy, config)
     score = on_gpu(generating.score)(model, result, config)
     return {
@@ -78,10 +83,15 @@ def evaluate(
     rows: list[str] | None = None,
     seed: int = 0,
     steps: int = 20,
+    carry: str = "residual",
+    keep: list[list[float]] | None = None,
 ) -> dict[str, Any]:
-    """Score a depth schedule on prompts against full depth with the same seeds: CLIP score, PSNR, SSIM."""
+    """Score a depth schedule on prompts against full depth with the same seeds: CLIP score, PSNR, SSIM.
+
+    It is given as in generate.
+    """
     config = quotas().check_request(_request(model, prompts, seed, steps))
-    policy = _policy(model, rows, config)
+    policy = _policy(model, rows, carry, keep, config)
     return _score(on_gpu(evaluating.evaluate)(model, policy, config))
 
 
@@ -163,7 +173,9 @@ def _request(model: str, prompts: list[str], seed: int, steps: int) -> Generatio
     return request_of(spec, texts, (seed,), steps, spec.guidance_scale, "default")
 
 
-def _policy(model: str, rows: list[str] | None, config: GenerationConfig) -> Policy | None:
+def _policy(
+    model: str, rows: list[str] | None, carry: str, keep: list[list[float]] | None, config: GenerationConfig
+) -> Policy | None:
     if not rows:
         return None
     if not isinstance(rows, list) or not all(isinstance(row, str) for row in rows):
@@ -172,7 +184,7 @@ def _policy(model: str, rows: list[str] | None, config: GenerationConfig) -> Pol
     if len(rows) != len(shape.timesteps) or len(rows[0]) != len(shape.sites):
         wanted, got = (len(shape.timesteps), len(shape.sites)), (len(rows), len(rows[0]))
         raise PolicyError(f"This model takes {wanted[0]} rows of {wanted[1]} letters; got {got[0]} of {got[1]}.")
-    return Policy(actions_from_rows(rows), sites=shape.sites, timesteps=shape.timesteps)
+    return replace(sent({"rows": rows, "carry": carry, "keep": keep}), sites=shape.sites, timesteps=shape.timesteps)
 
 
 def _score(score: Score) -> dict[str, Any]:

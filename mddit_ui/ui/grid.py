@@ -15,6 +15,7 @@ from mddit_ui.core.policy import Policy
 from mddit_ui.core.policy_json import FORMAT, loads
 from mddit_ui.core.records import nested
 from mddit_ui.core.sensitivity import Sensitivity
+from mddit_ui.core.tokens import BINS
 from mddit_ui.ui.errors import as_toast
 from mddit_ui.ui.measured import MEASURED
 
@@ -26,6 +27,7 @@ SCRIPTS = (
     "grid_tools.js",
     "grid_shades.js",
     "grid_draw.js",
+    "grid_skips.js",
     "grid_commands.js",
     "grid.js",
     "grid_events.js",
@@ -34,7 +36,7 @@ _JS = "\n".join((STATIC / name).read_text() for name in SCRIPTS)
 _LIVE_JS, _CHECK_JS = ((STATIC / name).read_text() for name in ("live.js", "grid_check.js"))
 SENT_AGES = 8
 MOST_SHADED = 20_000  # cells of a grid that gets similarity and sensitivity
-_SENT_BACK = ("name", "model", "sites", "timesteps", "rows", "carry")
+_SENT_BACK = ("name", "model", "sites", "timesteps", "rows", "carry", "keep")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +51,7 @@ class GridView:
         locked: one string a step, ``?`` for the free cells and the action's letter for those that stay; ``None`` leaves
             the locks of the grid as they are, where their cells are the same.
         job: id of the search that a live grid follows.
+        skips: (from, to) columns of long skip branches.
     """
 
     policy: Policy
@@ -59,6 +62,7 @@ class GridView:
     locked: tuple[str, ...] | None = None
     hint: str = ""
     job: str = ""
+    skips: tuple[tuple[int, int], ...] = ()
 
 
 class PolicyGrid(gr.HTML):
@@ -114,16 +118,19 @@ class PolicyGrid(gr.HTML):
 
 
 def policy_of(payload: Any) -> Policy | None:
+    """The policy of an editor, which may still be empty."""
+    return None if payload is None else sent(payload)
+
+
+def sent(payload: Any) -> Policy:
     """The policy in what a browser sent; unknown keys are only for drawing and are left out.
 
     Raises:
         PolicyError: anything that a policy file may not hold either.
     """
-    if payload is None:
-        return None
     if not isinstance(payload, dict) or not isinstance(payload.get("rows"), list):
         raise PolicyError("The grid sent something that is not a policy; reload the page.")
-    content = {key: payload[key] for key in _SENT_BACK if key in payload}
+    content = {key: payload[key] for key in _SENT_BACK if payload.get(key) is not None}
     try:
         text = json.dumps({"format": FORMAT, **content})
     except (TypeError, ValueError, RecursionError):
@@ -137,6 +144,7 @@ def as_content(view: GridView) -> dict[str, Any]:
     if table is not None and len(table.sites) != policy.actions.shape[1]:
         raise PolicyError(f"The policy has {policy.actions.shape[1]} blocks, the model {len(table.sites)}.")
     sites = policy.sites or (table.sites if table else ())
+    routed = table.routed if table else None
     small = policy.actions.size <= MOST_SHADED  # so that one gesture never sends a megabyte back
     similar, sensitivity = (view.similarity, view.sensitivity) if small else (None, None)
     return {
@@ -146,6 +154,9 @@ def as_content(view: GridView) -> dict[str, Any]:
         "sites": list(sites),
         "timesteps": list(policy.timesteps),
         "carry": policy.carry,
+        "keep": None if policy.keep is None else nested(policy.keep.astype(float), 4),
+        "skips": [list(pair) for pair in view.skips],
+        "routed": None if routed is None else {"bins": list(BINS), "macs": nested(routed)},
         "labels": short_labels(sites) if sites else [str(site) for site in range(policy.actions.shape[1])],
         "site_macs": table.site_macs.tolist() if table else None,
         "rest_macs": table.rest_macs if table else 0,

@@ -20,6 +20,7 @@ from mddit_ui.ui.quotas import is_public, quotas
 from mddit_ui.ui.running import LINE
 from mddit_ui.ui.state import Session
 
+NO_ROUTERS = "This model has no token routers: the cells that computed a share of the tokens compute all of them here."
 MOST_PICTURES = 4  # pairs that are shown at one time
 # Work with a model, one at a time in the whole app: Gradio says the place in the line on its output while it waits.
 COMPUTE: dict[str, Any] = {
@@ -111,10 +112,14 @@ def view_of(
     """The policy (full depth if there is none) fitted to the model and its steps, with what each cell costs."""
     shape = shape_of(model, steps, scheduler)
     policy = fitted(policy, model, shape.sites, shape.timesteps)
+    hint = ""
+    if policy.keep is not None and shape.mac_table.routed is None:
+        policy, hint = replace(policy, keep=None), NO_ROUTERS
+    view = GridView(policy, shape.mac_table, shape.residual_bytes, hint=hint, skips=shape.skips)
     if calibration is None or calibration.model != model or calibration.step_similarity.shape != policy.actions.shape:
-        return GridView(policy, shape.mac_table, shape.residual_bytes)
+        return view
     sensitivity = Sensitivity.from_calibration(calibration)
-    return GridView(policy, shape.mac_table, shape.residual_bytes, calibration.step_similarity, sensitivity)
+    return replace(view, similarity=calibration.step_similarity, sensitivity=sensitivity)
 
 
 @lru_cache(maxsize=128)

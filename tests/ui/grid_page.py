@@ -1,8 +1,10 @@
 """A page with nothing but a grid, for the tests of its tools, on ``$GRADIO_SERVER_PORT``.
 
-``?n=20x14`` is its size, ``&rows=##/#=`` its policy, ``&measured=1`` adds a calibration.
+``?n=20x14`` is its size, ``&rows=##/#=`` its policy, ``&measured=1`` adds a calibration; ``&carry=output`` is what the
+policy reuses, ``&grown=1`` gives the model long skip branches and token routers.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -11,8 +13,9 @@ import numpy as np
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.policy import Policy, actions_from_rows, repair
 from mddit_ui.core.sensitivity import Sensitivity
+from mddit_ui.core.tokens import BINS
 from mddit_ui.ui import theme
-from mddit_ui.ui.grid import GridView, PolicyGrid
+from mddit_ui.ui.grid import GridView, PolicyGrid, sent
 
 
 def view(steps: int, blocks: int, rows: str = "", measured: bool = False) -> GridView:
@@ -28,10 +31,22 @@ def view(steps: int, blocks: int, rows: str = "", measured: bool = False) -> Gri
     return GridView(policy, table, 100, similarity, Sensitivity(cached, np.full(shape, 0.25)))
 
 
+def grown(view: GridView) -> GridView:
+    blocks = len(view.policy.sites)
+    table = replace(view.table, routed=routed(blocks)) if view.table else None
+    return replace(view, table=table, skips=tuple((site, blocks - 1 - site) for site in range(blocks // 2)))
+
+
+def routed(blocks: int) -> np.ndarray:
+    return np.array(BINS)[:, None] * np.ones(blocks)
+
+
 def confirm(request: Any) -> dict[str, Any]:
-    policy = Policy(repair(actions_from_rows(request["rows"])))
-    table = MacTable(tuple(map(str, range(policy.actions.shape[1]))), np.ones(policy.actions.shape[1]), 0.0)
-    share, full = table.budget(policy.actions), table.full(policy.steps)
+    repaired = Policy(repair(actions_from_rows(request["rows"])))
+    policy = sent({**request, "rows": list(repaired.rows)})
+    blocks = policy.actions.shape[1]
+    table = MacTable(tuple(map(str, range(blocks))), np.ones(blocks), 0.0, routed(blocks))
+    share, full = policy.budget(table), table.full(policy.steps)
     return {"rows": policy.rows, "share": share, "macs": share * full, "full": full, "peak_bytes": 0, "closeness": None}
 
 
@@ -42,7 +57,9 @@ def main() -> None:
         def load(request: gr.Request) -> GridView:
             asked = request.query_params
             steps, blocks = map(int, asked.get("n", "6x4").split("x"))
-            return view(steps, blocks, asked.get("rows", ""), asked.get("measured") == "1")
+            made = view(steps, blocks, asked.get("rows", ""), asked.get("measured") == "1")
+            made = replace(made, policy=replace(made.policy, carry=asked.get("carry", "residual")))
+            return grown(made) if asked.get("grown") == "1" else made
 
         page.load(load, None, grid, queue=False)
     page.launch(theme=theme.theme(), css=theme.css(), ssr_mode=False, quiet=True)

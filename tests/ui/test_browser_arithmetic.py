@@ -12,6 +12,7 @@ from mddit_ui.core.plan import plan
 from mddit_ui.core.policy import LETTERS, Action, Policy, ages, repair
 from mddit_ui.core.records import Calibration
 from mddit_ui.core.sensitivity import Sensitivity
+from mddit_ui.core.tokens import BINS
 from mddit_ui.ui.grid import SENT_AGES, STATIC, GridView, as_content
 from mddit_ui.ui.locks import keep_locked
 
@@ -66,6 +67,28 @@ def test_repair_ages_residuals_and_macs(page: Page) -> None:
         assert mine["share"] == pytest.approx(right.pop("share"))
         mine.pop("share")
         assert mine == right
+
+
+def test_macs_of_a_share_of_the_tokens(page: Page) -> None:
+    rng = np.random.default_rng(4)
+    for cells in tables()[:30]:
+        cells = repair(cells)
+        sites = cells.shape[1]
+        keep = np.where(cells == Action.COMPUTE, rng.uniform(0.05, 1, cells.shape).round(4), 1.0)
+        routed = np.sort(rng.random((len(BINS), sites)), 0)[::-1]
+        routed[0] = 1
+        table = MacTable(tuple(map(str, range(sites))), np.arange(1.0, sites + 1), 2.0, routed)
+        policy = Policy(cells, keep=keep.astype(np.float32))
+        content = as_content(GridView(policy, table))
+        got = page.evaluate(
+            """({rows, keep, site_macs, rest_macs, routed}) => {
+              const table = tableFromRows(rows, null, keep);
+              return [keepRows(table), Array.from(tallyOf(table, site_macs, rest_macs, routed).bySite)];
+            }""",
+            content,
+        )
+        assert got[0] == (None if (keep == 1).all() else content["keep"])
+        assert got[1] == pytest.approx(table.by_site(cells, policy.keep), rel=1e-4)
 
 
 def test_predicted_errors_and_closeness(page: Page) -> None:

@@ -8,6 +8,7 @@ import pytest
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.errors import PolicyError
 from mddit_ui.core.policy import CARRIES, Policy
+from mddit_ui.core.tokens import BINS
 from mddit_ui.ui.grid import STATIC, GridView, as_content, policy_of, short_labels
 
 
@@ -26,6 +27,20 @@ def test_what_is_carried_comes_back() -> None:
     for carry in CARRIES:
         policy = Policy.from_rows(["##", "#="], carry=carry)
         assert policy_of(as_content(GridView(policy))) == policy
+
+
+def test_shares_of_tokens_come_back() -> None:
+    keep = np.array([[1, 0.6], [0.3, 1]], np.float32)
+    policy = Policy.from_rows(["##", "##"], keep=keep)
+    routed = np.array(BINS)[:, None] * np.ones(2)
+    table = MacTable(("a", "b"), np.ones(2), 0.0, routed)
+    content = as_content(GridView(policy, table, skips=((0, 1),)))
+    assert policy_of(content) == policy
+    assert content["keep"] == [[1, 0.6], [0.3, 1]]
+    assert content["skips"] == [[0, 1]]
+    assert content["routed"] == {"bins": list(BINS), "macs": routed.tolist()}
+    whole = as_content(GridView(Policy.full(2, 2)))
+    assert (whole["keep"], whole["routed"], whole["skips"]) == (None, None, [])
 
 
 def test_an_empty_grid_is_no_policy() -> None:
@@ -56,6 +71,11 @@ def test_an_empty_grid_is_no_policy() -> None:
         {"rows": ["#"], "name": {"a": 1}},
         {"rows": ["#"], "model": ["m"]},
         {"rows": ["#"], "name": object()},
+        {"rows": ["#"], "carry": "input"},
+        {"rows": ["#"], "keep": [[0.0]]},
+        {"rows": ["#"], "keep": [[1.5]]},
+        {"rows": ["#"], "keep": [1]},
+        {"rows": ["#"], "keep": [[1, 1]]},
     ],
 )
 def test_anything_else_is_refused(payload: object) -> None:

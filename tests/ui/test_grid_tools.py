@@ -216,3 +216,54 @@ def test_every_button_has_a_name_and_every_key_one_meaning(browser: Browser, url
     do(page, "help")
     keys = [key for text in page.locator("#editor .pg-help dt").all_inner_texts()[1:] for key in text.split(", ")]
     assert len(keys) == len(set(keys)) > 20
+
+
+def test_what_cached_cells_reuse_is_chosen_undone_and_told(browser: Browser, url: str, errors: list[str]) -> None:
+    page = opened(browser, url, errors, "grown=1&n=3x4&rows=" + quote("####/#==#/####"))
+    grid = page.locator("#editor .pg")
+    expect(grid).to_have_attribute("data-carry", "residual")
+    do(page, "carry-output")
+    expect(grid).to_have_attribute("data-carry", "output")
+    expect(page.locator('#editor [data-do="carry-output"]')).to_have_attribute("aria-pressed", "true")
+    expect(page.locator('#editor [data-fact="hint"]')).to_contain_text("last output")
+    page.focus("#editor .pg-stage")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    assert "block 0 ff, cached output, age 1" in live(page)
+    assert "skip branch from block 0 attn2" in live(page)
+    page.keyboard.press("Control+z")
+    expect(grid).to_have_attribute("data-carry", "residual")
+    page.keyboard.press("c")
+    expect(grid).to_have_attribute("data-carry", "output")
+    expect(grid).to_have_attribute("data-checked", "true")
+    expect_rows(page, "####/#==#/####")
+
+
+def test_a_cell_computes_a_share_of_its_tokens(browser: Browser, url: str, errors: list[str]) -> None:
+    page = opened(browser, url, errors, "grown=1&n=2x4")
+    grid = page.locator("#editor .pg")
+    page.select_option("#editor .pg-ratio", "0.6")
+    do(page, "step")
+    drag(page, (1, 0), (1, 0))
+    expect(grid).to_have_attribute("data-keep", "1,1,1,1/0.6,0.6,0.6,0.6")
+    expect(grid).to_have_attribute("data-checked", "true")
+    assert page.inner_text('#editor [data-fact="share"]') == "80.0 %"
+    page.focus("#editor .pg-stage")
+    page.keyboard.press("End")
+    page.keyboard.press("-")
+    expect(grid).to_have_attribute("data-keep", "1,1,1,1/0.5,0.6,0.6,0.6")
+    assert "computed on 50% of the tokens" in live(page)
+    page.keyboard.press("2")
+    expect(grid).to_have_attribute("data-keep", "1,1,1,1/1,0.6,0.6,0.6")
+    for _ in range(3):
+        page.keyboard.press("Control+z")
+    expect(grid).to_have_attribute("data-keep", "")
+    expect_rows(page, "####/####")
+
+
+def test_a_model_without_routers_is_offered_no_shares(browser: Browser, url: str, errors: list[str]) -> None:
+    page = opened(browser, url, errors)
+    expect(page.locator("#editor .pg-ratio")).to_be_hidden()
+    page.focus("#editor .pg-stage")
+    page.keyboard.press("-")
+    expect(page.locator("#editor .pg")).to_have_attribute("data-keep", "")

@@ -1,7 +1,8 @@
 // The server repairs what was painted and counts it with core's arithmetic; its word replaces the browser's.
-check = async (edits, rows) => {
+check = async (edits, policy) => {
+  const {rows, keep, carry} = policy;
   try {
-    const answer = await server.confirm({model: content().model || "", measured: told.measured || "", rows});
+    const answer = await server.confirm({model: content().model || "", measured: told.measured || "", rows, keep, carry});
     if (edits !== state.edits || !answer || !state.table) return;
     if (String(answer.rows) !== String(rows)) { props.value = {...content(), rows: answer.rows}; adopt(); trigger("input"); }
     fact("share").textContent = shareText(answer.share);

@@ -13,15 +13,16 @@ function readTokens(element) {
 }
 
 // Where everything lies, in CSS pixels on whole device pixels. Steps run along x, block 0 is at the bottom.
-function layoutOf(width, steps, sites, labelWidth, hasTimesteps, ratio) {
+function layoutOf(width, steps, sites, labelWidth, hasTimesteps, ratio, skips = 0) {
   const snap = (value) => Math.round(value * ratio) / ratio, dense = width < 460;
-  const barX = dense ? 30 : 52, top = dense ? 30 : 46, gapBars = 8, left = Math.ceil(labelWidth) + 23;
+  const skipGap = Math.max(1.5, Math.min(4, (dense ? 18 : 30) / Math.max(skips, 1))), skipW = skips ? Math.ceil(skipGap * skips) + 9 : 0;
+  const barX = dense ? 30 : 52, top = dense ? 30 : 46, gapBars = 8, left = Math.ceil(labelWidth) + 23 + skipW;
   const room = Math.max(60, width - left - barX - gapBars - 2);
   const cellW = Math.min(34, room / steps), cellH = Math.max(5, Math.min(26, Math.max(cellW * 0.86, 11), 430 / sites));
   const gridW = snap(cellW * steps), gridH = snap(cellH * sites), bottom = 8 + LINE * (hasTimesteps ? 3 : 2);
   const xs = Array.from({length: steps + 1}, (_, step) => snap(left + step * cellW));
   const ys = Array.from({length: sites + 1}, (_, site) => snap(top + (sites - site) * cellH)); // ys[site] is the lower edge
-  return {left, top, cellW, cellH, gridW, gridH, barX, barY: top - gapBars, gapBars, steps, sites, xs, ys, ratio, small: Math.min(cellW, cellH),
+  return {left, top, labelX: left - 7 - skipW, skipGap, cellW, cellH, gridW, gridH, barX, barY: top - gapBars, gapBars, steps, sites, xs, ys, ratio, small: Math.min(cellW, cellH),
     gapX: cellW >= 13 ? 2 : cellW >= 5 ? 1 : 0, gapY: cellH >= 13 ? 2 : cellH >= 4 ? 1 : 0, snap, hasTimesteps, width, height: Math.ceil(top + gridH + bottom)};
 }
 
@@ -79,7 +80,7 @@ function pixelOf(colour) {
 
 // Cells of one action in one pass; cached cells that are joined are one rectangle, so that a run is seen as a run.
 function drawCells(context, table, view, tokens) {
-  const {steps, sites, cells} = table, {xs, ys, gapX, gapY, small} = view, radius = small >= 9 ? Math.min(4, small * 0.2) : 0;
+  const {steps, sites, cells, keep} = table, {xs, ys, gapX, gapY, small} = view, radius = small >= 9 ? Math.min(4, small * 0.2) : 0;
   const joins = joinsOf(table), fills = {[COMPUTE]: tokens.compute, [CACHE]: tokens.cache, [SKIP]: tokens["skip-line"]}, pen = penOf(context, view);
   for (const action of radius ? [COMPUTE, CACHE, SKIP] : [COMPUTE, CACHE]) {
     const fill = context.fillStyle = context.strokeStyle = fills[action];
@@ -93,13 +94,21 @@ function drawCells(context, table, view, tokens) {
         if (action === CACHE) while (joins[at]) { at += sites; step += 1; }
         const before = first >= sites && joins[first - sites], after = joins[at];
         const x = xs[(first - site) / sites] + (before ? 0 : gapX / 2), w = xs[step + 1] - (after ? 0 : gapX / 2) - x;
-        if (action === SKIP) { context.beginPath(); context.roundRect(x + 0.5, y + 0.5, w - 1, h - 1, radius); context.stroke(); }
+        if (action === COMPUTE && keep[first] < 1) drawPart(context, pen, x, y, w, h, radius, keep[first], tokens);
+        else if (action === SKIP) { context.beginPath(); context.roundRect(x + 0.5, y + 0.5, w - 1, h - 1, radius); context.stroke(); }
         else if (!radius || (before && after)) pen.rect(x, y, w, h, fill);
         else { context.beginPath(); context.roundRect(x, y, w, h, [before ? 0 : radius, after ? 0 : radius, after ? 0 : radius, before ? 0 : radius]); context.fill(); }
       }
     }
   }
   drawMarks(context, pen, table, joins, view, null, tokens);
+}
+// A cell that computes some of its tokens is full up to that share.
+function drawPart(context, pen, x, y, w, h, radius, share, tokens) {
+  const level = Math.max(1, Math.min(h - 1, Math.round(h * share)));
+  if (!radius) { pen.rect(x, y, w, h - level, tokens["compute-soft"]); pen.rect(x, y + h - level, w, level, tokens.compute); return; }
+  context.fillStyle = tokens["compute-soft"]; context.beginPath(); context.roundRect(x, y, w, h, radius); context.fill();
+  context.fillStyle = tokens.compute; context.beginPath(); context.roundRect(x, y + h - level, w, level, [Math.max(0, radius + level - h), Math.max(0, radius + level - h), radius, radius]); context.fill();
 }
 
 // A shade a cell, in the shape that its action has.
@@ -113,9 +122,11 @@ function drawShades(context, table, view, tokens, shade) {
   drawMarks(context, pen, table, joins, view, (at) => ramp.inks[shade.places[at]], tokens);
 }
 
-// The marks tell the actions without colour: a line that runs along a cached run, a cross (small: a dot) in a skipped cell.
-function drawMarks(context, pen, {sites, cells}, joins, view, inkOf, tokens) {
+// The marks tell the actions without colour: a line that runs along a cached run (a double one where it hands on an output), a
+// cross (small: a dot) in a skipped cell; over shades also a disc in a computed cell, a ring where that is on some tokens only.
+function drawMarks(context, pen, {sites, cells, keep, carry}, joins, view, inkOf, tokens) {
   const {small, xs, ys} = view, large = small >= 9, thick = small >= 12 ? 1.5 : 1, dot = Math.max(1.2, small * 0.1), reach = Math.min(4, small * 0.17);
+  const apart = carry === "output" ? Math.max(1.5, Math.min(3, small * 0.13)) : 0;
   const usual = {[CACHE]: tokens["cache-ink"], [SKIP]: tokens["skip-ink"], [COMPUTE]: null};
   context.lineCap = "round"; context.lineWidth = thick;
   const disc = (x, y, radius) => { context.beginPath(); context.arc(x, y, radius, 0, 7); context.fill(); };
@@ -127,9 +138,12 @@ function drawMarks(context, pen, {sites, cells}, joins, view, inkOf, tokens) {
     if (large) context.fillStyle = context.strokeStyle = ink;
     if (action === CACHE) {
       const from = at >= sites && joins[at - sites] ? x : cx - w * 0.2, to = joins[at] ? x + w : cx + w * 0.08;
-      pen.rect(from, cy, to - from, thick, ink);
-      if (!joins[at] && large) disc(to, cy + thick / 2, dot + 0.4);
-    } else if (action === COMPUTE) disc(cx, cy + thick / 2, Math.max(1.2, small * 0.12));
+      if (!apart) pen.rect(from, cy, to - from, thick, ink);
+      else for (const line of [-apart, apart]) pen.rect(from, view.snap(cy + line), to - from, Math.min(thick, 1), ink);
+      if (!joins[at] && large && !apart) disc(to, cy + thick / 2, dot + 0.4);
+      if (!joins[at] && large && apart) pen.rect(to, view.snap(cy - apart - 1), 2, 2 * apart + 3, ink);
+    } else if (action === COMPUTE && keep[at] < 1) { context.beginPath(); context.arc(cx, cy + thick / 2, Math.max(1.8, small * 0.16), 0, 7); context.stroke(); }
+    else if (action === COMPUTE) disc(cx, cy + thick / 2, Math.max(1.2, small * 0.12));
     else if (large) {
       context.beginPath();
       context.moveTo(cx - reach, cy - reach); context.lineTo(cx + reach, cy + reach);
@@ -211,7 +225,7 @@ function drawLabels(context, labels, timesteps, view, tokens) {
   context.textBaseline = "middle"; context.textAlign = "right";
   const everyBlock = tickEvery(view.sites, view.cellH, 13), wide = (text) => context.measureText(text).width;
   for (let site = 0; site < view.sites; site += everyBlock) {
-    context.fillText(fitted(context, labels[site], view.left - 23), view.left - 7, (view.ys[site] + view.ys[site + 1]) / 2);
+    context.fillText(fitted(context, labels[site], view.labelX - 16), view.labelX, (view.ys[site] + view.ys[site + 1]) / 2);
   }
   const texts = view.hasTimesteps ? timesteps.map((value) => timestepText(value, timesteps)) : [];
   const everyStep = tickEvery(view.steps, view.cellW, Math.max(22, ...[String(view.steps), ...texts].map((text) => wide(text) + 7)));
@@ -267,13 +281,14 @@ function drawOver(context, marks, labels, view, tokens, now) {
     context.strokeStyle = tokens.surface; context.lineWidth = 5; context.strokeRect(x - 0.5, y - 0.5, w + 1, h + 1);
     context.strokeStyle = tokens.ink; context.lineWidth = 2.5; context.strokeRect(x - 0.5, y - 0.5, w + 1, h + 1);
   } else { context.strokeStyle = tokens.surface; context.lineWidth = 1.5; context.strokeRect(x + 0.75, y + 0.75, w - 1.5, h - 1.5); context.strokeStyle = tokens.ink; context.lineWidth = 1; context.strokeRect(x, y, w, h); }
+  drawSkips(context, marks.skips, view, tokens.ink, at.site);
   context.font = LABEL_BOLD + tokens.font;
-  const under = view.top + view.gridH, name = fitted(context, labels[at.site], view.left - 12), step = String(at.step), half = Math.max(11, context.measureText(step).width / 2 + 5);
+  const under = view.top + view.gridH, name = fitted(context, labels[at.site], view.labelX - 5), step = String(at.step), half = Math.max(11, context.measureText(step).width / 2 + 5);
   context.fillStyle = tokens.ink;
   context.beginPath(); context.roundRect(Math.max(0, Math.min(view.width - 2 * half, x + w / 2 - half)), under + 3, 2 * half, 16, 4);
   const long = context.measureText(name).width;
-  context.roundRect(view.left - 11 - long, y + h / 2 - 8, long + 8, 16, 4); context.fill();
+  context.roundRect(view.labelX - 4 - long, y + h / 2 - 8, long + 8, 16, 4); context.fill();
   context.fillStyle = tokens.surface; context.textAlign = "center"; context.textBaseline = "middle";
   context.fillText(step, Math.max(half, Math.min(view.width - half, x + w / 2)), under + 11.5);
-  context.textAlign = "right"; context.fillText(name, view.left - 7, y + h / 2 + 0.5);
+  context.textAlign = "right"; context.fillText(name, view.labelX, y + h / 2 + 0.5);
 }

@@ -25,9 +25,9 @@ const paintAt = ({step, site}) => state.paint === LOCK && state.table.locks[step
 function extend(at) {
   const {drag, table, before} = state;
   if (drag.kind === "select") drag.box = boxOf(drag.start, at);
-  else if (drag.kind === "move") { table.cells.set(before.cells); drag.box = shiftSteps(table, drag.from, at.step - drag.start.step); redraw(); }
+  else if (drag.kind === "move") { restore(table, before); drag.box = shiftSteps(table, drag.from, at.step - drag.start.step); redraw(); }
   else {
-    if (drag.kind !== "brush") { table.cells.set(before.cells); table.locks.set(before.locks); }
+    if (drag.kind !== "brush") restore(table, before);
     STROKES[drag.kind](table, {...drag, at});
     if (["box", "step", "block"].includes(drag.kind)) drag.box = boxOf(drag.start, at);
     redraw();
@@ -38,7 +38,7 @@ function finish(keep) {
   const {drag} = state;
   if (!drag) return;
   state.drag = null;
-  if (!keep) Object.assign(state.table, {cells: state.before.cells, locks: state.before.locks});
+  if (!keep) restore(state.table, state.before);
   else if (drag.kind === "select") state.box = drag.box;
   else if (drag.kind === "move" && drag.box) state.box = drag.box;
   if (keep && drag.kind === "select" && state.box) say("selected " + boxText(state.box).toLowerCase());
@@ -101,6 +101,7 @@ stage.addEventListener("keydown", (event) => {
 });
 root.addEventListener("keydown", (event) => { if (event.key === "Escape" && COMMANDS.help.on()) { run("help", event); root.querySelector('[data-do="help"]').focus(); } });
 root.addEventListener("click", (event) => { const button = event.target.closest("[data-do]"); if (button) run(button.dataset.do, event); });
+root.querySelector(".pg-ratio").addEventListener("change", (event) => chooseShare(Number(event.target.value), event));
 root.querySelector(".pg-n").addEventListener("keydown", (event) => { if (event.key === "Enter") run("every", event); });
 
 // Choosing what to paint paints the selection at once; with the keyboard, also the cell of the cursor.
@@ -109,6 +110,18 @@ function choosePaint(paint, event) {
   if (state.box || (event && event.type === "keydown" && state.keyboard && state.cursor)) applyPaint("brush");
   refresh();
 }
+// A share of tokens is chosen for what is painted next, and for the computed cells that are selected or under the cursor.
+function chooseShare(share, event) {
+  state.ratio = share; state.paint = COMPUTE;
+  say("computed cells are painted at " + shareName(share));
+  choosePaint(COMPUTE, event);
+}
+function stepShare(by) {
+  const {bins} = facts().routed, box = state.box || (state.keyboard && state.cursor && boxOf(state.cursor, state.cursor));
+  if (box) change((table) => changeShare(table, box, by, bins));
+  else { state.ratio = nextShare(state.ratio, by, bins); say("computed cells are painted at " + shareName(state.ratio)); refresh(); }
+}
+function chooseCarry(carry) { change((table) => { table.carry = carry; }); say("cached cells reuse their last " + carry); }
 function applyStroke() { if (state.cursor) state.keyboard = true; applyPaint(state.shape); }
 function applyPaint(shape) {
   const at = state.box ? {step: state.box.step0, site: state.box.site0} : state.cursor, paint = paintAt(at);

@@ -6,7 +6,7 @@ const percent = (share) => (100 * share < 0.095 ? (100 * share).toPrecision(1) :
 // Each: (table, facts) to {ramp, value(at) or NaN, log?, low?, high?, text}. Errors are shown as the share of the stream's size.
 const SHADES = {
   age: (table) => { const ages = agesOf(table); return {ramp: "similarity", low: 0, value: (at) => ages[at] || NaN, text: (v) => v + (v === 1 ? " step" : " steps")}; },
-  macs: (table, facts) => ({ramp: "macs", low: 0, value: (at) => table.cells[at] === COMPUTE ? facts.site_macs[at % table.sites] : 0, text: (v) => facts.counted ? v.toFixed(0) : withUnit(v, "MACs")}),
+  macs: (table, facts) => ({ramp: "macs", low: 0, value: (at) => table.cells[at] === COMPUTE ? facts.site_macs[at % table.sites] * macsShare(facts.routed, table.keep[at], at % table.sites) : 0, text: (v) => facts.counted ? v.toFixed(0) : withUnit(v, "MACs")}),
   similarity: (table, facts) => facts.similarity && {ramp: "similarity", high: 1, value: (at) => facts.similarity[Math.floor(at / table.sites)][at % table.sites] ?? NaN, text: (v) => v.toFixed(2)},
   caching: (table, facts) => {
     const ages = agesIfCached(table);

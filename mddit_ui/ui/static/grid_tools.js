@@ -3,10 +3,10 @@ const boxOf = (a, b) => ({step0: Math.min(a.step, b.step), step1: Math.max(a.ste
 const wholeOf = (table) => ({step0: 0, step1: table.steps - 1, site0: 0, site1: table.sites - 1});
 const LOCK = 2, FREE = 3; // what a stroke may paint beside the three actions
 
-function setCell(table, step, site, paint) {
+function setCell(table, step, site, paint, share = table.ratio) {
   const at = step * table.sites + site;
   if (paint === LOCK || paint === FREE) table.locks[at] = Number(paint === LOCK);
-  else if (!table.locks[at]) table.cells[at] = paint;
+  else if (!table.locks[at]) { table.cells[at] = paint; table.keep[at] = paint === COMPUTE ? share : 1; }
 }
 
 function paintBox(table, box, paint) {
@@ -41,13 +41,13 @@ function everyNth(table, box, n, between) {
 
 function clipOf(table, box) {
   const clip = {steps: box.step1 - box.step0 + 1, sites: box.site1 - box.site0 + 1, cells: []};
-  for (let step = box.step0; step <= box.step1; step++) for (let site = box.site0; site <= box.site1; site++) clip.cells.push(table.cells[step * table.sites + site]);
+  for (let step = box.step0; step <= box.step1; step++) for (let site = box.site0; site <= box.site1; site++) clip.cells.push([table.cells[step * table.sites + site], table.keep[step * table.sites + site]]);
   return clip;
 }
 // What lies beyond the table is dropped. Returns the box that was painted.
 function pasteAt(table, clip, step0, site0) {
   const box = {step0, site0, step1: Math.min(step0 + clip.steps, table.steps) - 1, site1: Math.min(site0 + clip.sites, table.sites) - 1};
-  for (let step = step0; step <= box.step1; step++) for (let site = site0; site <= box.site1; site++) setCell(table, step, site, clip.cells[(step - step0) * clip.sites + site - site0]);
+  for (let step = step0; step <= box.step1; step++) for (let site = site0; site <= box.site1; site++) setCell(table, step, site, ...clip.cells[(step - step0) * clip.sites + site - site0]);
   return box;
 }
 
@@ -55,6 +55,18 @@ function pasteAt(table, clip, step0, site0) {
 function repeatSteps(table, box) {
   const clip = clipOf(table, box);
   for (let step = box.step1 + 1; step < table.steps; step += clip.steps) pasteAt(table, clip, step, box.site0);
+}
+
+// Every computed cell of a box runs on the next larger (1) or smaller (-1) share of the tokens that there is a bin for.
+function changeShare(table, box, by, bins) {
+  for (let step = box.step0; step <= box.step1; step++) for (let site = box.site0; site <= box.site1; site++) {
+    const at = step * table.sites + site;
+    if (table.cells[at] === COMPUTE && !table.locks[at]) table.keep[at] = nextShare(table.keep[at], by, bins);
+  }
+}
+function nextShare(share, by, bins) {
+  const up = bins.filter((bin) => bin > share + 1e-6), down = bins.filter((bin) => bin < share - 1e-6); // bins go down from 1
+  return by > 0 ? (up.length ? up[up.length - 1] : bins[0]) : (down.length ? down[0] : bins[bins.length - 1]);
 }
 
 function mirror(table, box, overDepth) {
@@ -73,8 +85,8 @@ function shiftSteps(table, box, by) {
   for (let site = box.site0; site <= box.site1; site++) {
     const places = Array.from({length}, (_, i) => (low + i) * table.sites + site);
     if (places.some((at) => table.locks[at])) continue;
-    const before = places.map((at) => table.cells[at]);
-    before.forEach((cell, i) => { table.cells[places[(i + moved + length) % length]] = cell; });
+    const before = places.map((at) => [table.cells[at], table.keep[at]]);
+    before.forEach(([cell, share], i) => { const at = places[(i + moved + length) % length]; table.cells[at] = cell; table.keep[at] = share; });
   }
   return {...box, step0: box.step0 + moved, step1: box.step1 + moved};
 }

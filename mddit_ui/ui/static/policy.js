@@ -4,15 +4,33 @@ const ACTION_OF = {"#": COMPUTE, "=": CACHE, ".": SKIP};
 const LETTER_OF = {"1": "#", "0": "=", "-1": "."};
 const ACTION_NAME = {"1": "computed", "0": "cached", "-1": "skipped"};
 
-// A table is {steps, sites, cells, locks}: cell (step, site) stands at step * sites + site. Locked cells keep their action.
-function tableFromRows(rows, locked) {
+// A table is {steps, sites, cells, locks, keep, carry, ratio}: cell (step, site) stands at step * sites + site. Locked cells keep
+// their action. keep: share of the tokens that a computed cell runs on, 1 in all others; ratio: that of the cells painted next.
+// carry: what cached cells reuse, "residual" or "output".
+function tableFromRows(rows, locked, keep, carry) {
   const steps = rows.length, sites = rows[0].length;
-  const table = {steps, sites, cells: new Int8Array(steps * sites), locks: new Uint8Array(steps * sites)};
+  const table = {steps, sites, cells: new Int8Array(steps * sites), locks: new Uint8Array(steps * sites),
+    keep: new Float64Array(steps * sites).fill(1), carry: carry || "residual", ratio: 1};
   rows.forEach((row, step) => { for (let site = 0; site < sites; site++) table.cells[step * sites + site] = ACTION_OF[row[site]]; });
+  if (keep && keep.length === steps) keep.forEach((row, step) => row.forEach((share, site) => { if (row.length === sites && table.cells[step * sites + site] === COMPUTE) table.keep[step * sites + site] = share; }));
   if (locked && locked.length === steps) locked.forEach((row, step) => { for (let site = 0; site < sites; site++) table.locks[step * sites + site] = Number(row[site] in ACTION_OF); });
   return table;
 }
-const copyOf = (table) => ({...table, cells: table.cells.slice(), locks: table.locks.slice()});
+const copyOf = (table) => ({...table, cells: table.cells.slice(), locks: table.locks.slice(), keep: table.keep.slice()});
+function restore(table, from) { table.cells.set(from.cells); table.locks.set(from.locks); table.keep.set(from.keep); }
+
+// The shares of tokens as a policy file has them; null when every cell runs on all.
+function keepRows({steps, sites, keep}) {
+  return keep.every((share) => share === 1) ? null : Array.from({length: steps}, (_, step) => Array.from(keep.subarray(step * sites, (step + 1) * sites)));
+}
+// What of a block's MACs is left at a share of the tokens: between the bins that the server has counted, in a straight line.
+function macsShare(routed, share, site) {
+  if (!routed || share >= 1) return 1;
+  const {bins, macs} = routed, last = bins.length - 1; // bins go down from 1
+  if (share <= bins[last]) return macs[last][site];
+  const low = bins.findIndex((bin) => bin <= share), part = (share - bins[low]) / (bins[low - 1] - bins[low]);
+  return macs[low][site] + part * (macs[low - 1][site] - macs[low][site]);
+}
 
 function rowsFromTable({steps, sites, cells}) {
   return Array.from({length: steps}, (_, step) =>
@@ -27,7 +45,7 @@ function lockedRows(table) {
 
 // A cached cell with nothing computed before it becomes computed, as core.policy.repair does; if it is locked, the nearest
 // free cell before it. Returns the changed cells.
-function repairTable({steps, sites, cells, locks}) {
+function repairTable({steps, sites, cells, locks, keep}) {
   const changed = [];
   for (let site = 0; site < sites; site++) {
     let free = -1;
@@ -36,7 +54,7 @@ function repairTable({steps, sites, cells, locks}) {
       if (cells[at] === COMPUTE) break;
       if (cells[at] === CACHE) {
         const source = locks[at] && free >= 0 ? free : at;
-        cells[source] = COMPUTE; changed.push(source); break;
+        cells[source] = COMPUTE; keep[source] = 1; changed.push(source); break;
       }
       if (!locks[at]) free = at;
     }
@@ -91,14 +109,16 @@ function peakResiduals({steps, sites, cells}) {
 }
 
 // Counts and MACs; without a MAC table every block costs one and the rest nothing.
-function tallyOf({steps, sites, cells}, siteMacs, restMacs) {
+function tallyOf({steps, sites, cells, keep}, siteMacs, restMacs, routed) {
   const counts = {"1": 0, "0": 0, "-1": 0};
   const byStep = new Float64Array(steps).fill(restMacs), bySite = new Float64Array(sites);
   for (let step = 0; step < steps; step++) {
     for (let site = 0; site < sites; site++) {
       const cell = cells[step * sites + site];
       counts[cell] += 1;
-      if (cell === COMPUTE) { byStep[step] += siteMacs[site]; bySite[site] += siteMacs[site]; }
+      if (cell !== COMPUTE) continue;
+      const macs = siteMacs[site] * macsShare(routed, keep[step * sites + site], site);
+      byStep[step] += macs; bySite[site] += macs;
     }
   }
   const stepFull = restMacs + siteMacs.reduce((sum, macs) => sum + macs, 0);
