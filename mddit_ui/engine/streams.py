@@ -112,6 +112,7 @@ def guess(block: nn.Module) -> Streams | None:
     return Streams(names, _returns_one(type(block)), parameters)
 
 
+@lru_cache(maxsize=256)
 def contract(kind: Any) -> tuple[tuple[str, ...], tuple[tuple[str | None, ...], ...]]:
     """(parameter names, names of what each return statement returns) of a block class's forward."""
     parameters = tuple(inspect.signature(inspect.unwrap(kind.forward)).parameters)[1:]
