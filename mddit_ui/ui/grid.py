@@ -31,6 +31,7 @@ SCRIPTS = (
     "grid_commands.js",
     "grid.js",
     "grid_events.js",
+    "grid_pan.js",
 )
 _JS = "\n".join((STATIC / name).read_text() for name in SCRIPTS)
 _LIVE_JS, _CHECK_JS = ((STATIC / name).read_text() for name in ("live.js", "grid_check.js"))

@@ -163,6 +163,20 @@ def test_touch_paints(browser: Browser, url: str, errors: list[str]) -> None:
     assert canvas[0] == 2 * canvas[1]
 
 
+def test_a_finger_hits_a_cell_on_a_narrow_screen(browser: Browser, url: str, errors: list[str]) -> None:
+    page = opened(browser, url, errors, "n=20x14", has_touch=True, viewport={"width": 420, "height": 900})
+    left, _, width, height = map(float, (page.get_attribute("#editor .pg", "data-frame") or "").split())
+    assert min(width, height) >= 24  # px, as WCAG 2.2 wants it
+    assert page.evaluate("document.documentElement.scrollWidth") <= 420
+    page.locator("#editor .pg-pan").press("End")
+    page.wait_for_function("document.querySelector('#editor .pg-scroll').scrollLeft > 100")
+    page.locator('#editor [data-do="skip"]').tap()
+    page.touchscreen.tap(*centre(page, 19, 5, 14))
+    page.wait_for_function("document.querySelector('#editor .pg').dataset.rows.endsWith('#####.########')")
+    page.locator("#editor .pg-stage").press("Home")  # the cursor stays in sight
+    page.wait_for_function("(x) => document.querySelector('#editor .pg-scroll').scrollLeft < x", arg=left)
+
+
 def test_numbers_are_shown_and_switched(browser: Browser, url: str, errors: list[str]) -> None:
     page = opened(browser, url, errors, f"n=4x3&measured=1&rows={quote('###/#==/#=./###')}")
     picture = "document.querySelector('#editor .pg-base').toDataURL()"

@@ -22,6 +22,7 @@ const everyN = () => Math.max(2, Math.min(99, Math.round(Number(root.querySelect
 
 function draw() {
   state.dirty = false;
+  if (state.table) stage.style.setProperty("--steps", state.table.steps); // room for them on narrow screens
   const width = stage.clientWidth;
   if (!state.table || width < 40) return;
   const {table, tokens} = state, known = facts(), measure = base.getContext("2d");
