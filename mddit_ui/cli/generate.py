@@ -2,14 +2,16 @@
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from mddit_ui.cli.options import add_json, add_run, config_of, fitted, positive, run_of
 from mddit_ui.cli.output import amount, emit, progress, say, score_line
+from mddit_ui.cli.pictures import read_inpainting
 from mddit_ui.cli.verb import Verb
 from mddit_ui.core.errors import MdditError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, ModelSpec, RunResult
+from mddit_ui.core.tokens import TokenChoice
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -20,6 +22,14 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--images", type=positive, default=1, help="pictures of each prompt or class (default 1)")
     parser.add_argument("--compare", action="store_true", help="run full depth too, and compare with it")
+    parser.add_argument("--image", type=Path, help="a picture to paint on, of the model's size; with --mask")
+    parser.add_argument("--mask", type=Path, help="a picture, white where to paint")
+    parser.add_argument(
+        "--tokens",
+        choices=get_args(TokenChoice),
+        default="routers",
+        help="who chooses the tokens of cells that keep some; residual-norm: an experiment, for models without routers",
+    )
     parser.add_argument("-o", "--out", type=Path, default=Path("pictures"), help="folder (default: pictures)")
     add_json(parser)
 
@@ -33,8 +43,9 @@ def run(args: Namespace) -> None:
     config = config_of(args, spec, prompts, classes)
     policy = fitted(policy, spec, args)
 
-    reference = _generate(spec, None, config) if args.compare and policy else None
-    result = _generate(spec, policy, config)
+    more = {"inpainting": read_inpainting(args.image, args.mask), "tokens": args.tokens}
+    reference = _generate(spec, None, config, more) if args.compare and policy else None
+    result = _generate(spec, policy, config, more)
     score = service.score(spec.id, result, config, reference=reference)
     files = _write(args.out, spec, policy, config, result)
     if reference:
@@ -42,8 +53,8 @@ def run(args: Namespace) -> None:
 
     facts = {name: getattr(result, name) for name in ("wall_seconds", "transformer_seconds", "macs", "full_macs")}
     if args.json:
-        more: dict[str, Any] = {"files": files, "peak_cache_bytes": result.peak_cache_bytes, "score": score.to_dict()}
-        emit({"model": spec.id, "policy": policy.digest if policy else "full", **facts, **more})
+        told: dict[str, Any] = {"files": files, "peak_cache_bytes": result.peak_cache_bytes, "score": score.to_dict()}
+        emit({"model": spec.id, "policy": policy.digest if policy else "full", **facts, **told})
         return
     say(*files, _cost(result), score_line(score))
     if reference:
@@ -58,7 +69,7 @@ def _cost(result: RunResult) -> str:
     )
 
 
-def _generate(spec: ModelSpec, policy: Policy | None, config: GenerationConfig) -> RunResult:
+def _generate(spec: ModelSpec, policy: Policy | None, config: GenerationConfig, more: dict[str, Any]) -> RunResult:
     from mddit_ui.service import generate as service
 
     with progress(config.steps, "step") as bar:
@@ -67,7 +78,7 @@ def _generate(spec: ModelSpec, policy: Policy | None, config: GenerationConfig) 
             bar.total = event.steps
             bar.update(event.step + 1 - bar.n)
 
-        return service.generate(spec.id, policy, config, on_step=on_step)
+        return service.generate(spec.id, policy, config, on_step=on_step, **more)
 
 
 def _write(

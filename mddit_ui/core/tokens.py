@@ -1,11 +1,15 @@
 """Shares of tokens: the bins that a ratio is learned on, and how many tokens a share is."""
 
 import math
+from typing import Literal
 
 import numpy as np
 
 BINS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)  # kept shares, as in DiffCR (arXiv 2412.16822)
 TIMESTEPS = 1000  # of the noise schedules that PixArt and DiT are trained on
+
+# Who chooses the tokens of a cell that keeps some: the model's routers, or an experiment for models without any.
+TokenChoice = Literal["routers", "residual-norm"]
 
 
 def kept(ratio: float, tokens: int) -> int:

@@ -13,12 +13,13 @@ from mddit_ui.core.cost import MacTable
 from mddit_ui.core.errors import ModelError
 from mddit_ui.core.plan import Held, peak_bytes
 from mddit_ui.core.policy import Policy
+from mddit_ui.core.tokens import TokenChoice
 from mddit_ui.engine.acting import BlockHook, Hook, RootHook
 from mddit_ui.engine.attached import Attached
 from mddit_ui.engine.branches import BranchHook
 from mddit_ui.engine.macs import count_call
 from mddit_ui.engine.report import Report, SiteReport
-from mddit_ui.engine.run import Call, Choice, Run, Slot, StepEvent
+from mddit_ui.engine.run import Call, Run, Slot, StepEvent
 from mddit_ui.engine.steps import StepClock
 from mddit_ui.engine.stopwatch import Stopwatch
 from mddit_ui.engine.targets import PARTS, ROOT_HOOK, check_free, readers, same_columns, transformers
@@ -33,7 +34,7 @@ def apply_policy(
     policy: Policy | None,
     *,
     on_step: Callable[[StepEvent], None] | None = None,
-    tokens: Choice = "routers",
+    tokens: TokenChoice = "routers",
 ) -> "AppliedPolicy":
     """Make ``target`` follow ``policy`` until ``remove()``; use it in a ``with`` statement, or keep the result.
 
@@ -67,7 +68,7 @@ def attach(
     observe: Callable[[Call], None] | None = None,
     site_hook: Callable[[Run, int], Hook] | None = None,
     granularity: Granularity = "block",
-    tokens: Choice = "routers",
+    tokens: TokenChoice = "routers",
 ) -> "AppliedPolicy":
     """``apply_policy`` for a caller that wants to see every call of the transformer, or to act on sites by itself.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -10,13 +10,12 @@ import torch
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.plan import Cell, Plan, entered, plan
 from mddit_ui.core.policy import Policy
+from mddit_ui.core.tokens import TokenChoice
 from mddit_ui.engine.residuals import Residuals, Tally
 from mddit_ui.engine.steps import StepClock
 from mddit_ui.engine.stopwatch import Stopwatch
 from mddit_ui.engine.streams import Streams
 from mddit_ui.models.sites import Site
-
-Choice = Literal["routers", "residual-norm"]  # who chooses the tokens of a cell that keeps some of them
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ class Run:
     schedules: dict[int, Schedule] = field(default_factory=dict)  # by the step at which calls begin
     row: list[Cell] = field(default_factory=list)  # of this step; empty without a policy
     ratios: list[float] | None = None  # of this step, by site: the share of its tokens a computed one runs on
-    chosen: Choice = "routers"
+    chosen: TokenChoice = "routers"
 
     @property
     def chained(self) -> list[bool]:

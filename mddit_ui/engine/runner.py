@@ -9,14 +9,17 @@ import numpy as np
 import torch
 
 from mddit_ui.core.errors import NotFiniteError
+from mddit_ui.core.inpainting import Inpainting
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, RunResult
+from mddit_ui.core.tokens import TokenChoice
 from mddit_ui.engine.adapters import call_arguments, seed_steps
 from mddit_ui.engine.hooks import AppliedPolicy, attach
+from mddit_ui.engine.inpainting import blend_steps
 from mddit_ui.engine.measuring import Measurement, measure
 from mddit_ui.engine.memo import Memo, Part
 from mddit_ui.engine.previews import preview
-from mddit_ui.engine.run import Call, Choice, StepEvent
+from mddit_ui.engine.run import Call, StepEvent
 from mddit_ui.engine.sampling import decode, sample, with_scheduler
 from mddit_ui.models.loading import LoadedModel
 
@@ -29,7 +32,8 @@ def generate(
     on_step: Callable[[StepEvent], None] | None = None,
     previews: bool = False,
     memo: Memo | Part | None = None,
-    tokens: Choice = "routers",
+    tokens: TokenChoice = "routers",
+    inpainting: Inpainting | None = None,
 ) -> RunResult:
     """Pictures of a config under a policy (``None``: the untouched model).
 
@@ -40,6 +44,7 @@ def generate(
         previews: give it a small picture of what the model sees at that step.
         memo: shares work with other policies of the same request; see ``Memo``.
         tokens: who chooses them where the policy keeps some; see ``apply_policy``.
+        inpainting: pictures to paint on; the pixels outside of the masks stay theirs.
 
     Raises:
         ConfigError, PolicyError: the request, the policy and the model don't fit.
@@ -59,9 +64,13 @@ def generate(
         start = time.perf_counter()
         config_of_model: Any = loaded.transformer.config
         is_alone = config_of_model.get("target") is not None  # its own ratios are in no cell, by which memos know
-        site_hook = memo.hook if memo is not None and policy is not None and not is_alone else None
+        is_recalled = memo is not None and policy is not None and not is_alone and inpainting is None
+        site_hook = memo.hook if memo is not None and is_recalled else None
         with with_scheduler(loaded, config), attach(loaded.pipe, policy, observe, site_hook, tokens=tokens) as applied:
             seed_steps(loaded.pipe.scheduler, arguments["generator"])
+            if inpainting is not None:
+                inpainting = inpainting.fitted(config)
+                blend_steps(loaded, inpainting, config.image_seeds)
             latents, images = sample(loaded, arguments)
             timesteps = tuple(float(t) for t in loaded.pipe.scheduler.timesteps)
         if not bool(torch.isfinite(latents).all()):
@@ -71,6 +80,7 @@ def generate(
             )
         if images is None:
             images = decode(loaded, latents)
+        images = images if inpainting is None else inpainting.over(images)
         wall_seconds = time.perf_counter() - start
     full_macs = measured.table.full(len(timesteps)) * config.images
     return RunResult(

@@ -26,6 +26,20 @@ def decode(loaded: LoadedModel, latents: torch.Tensor) -> np.ndarray:
     return to_images(pictures[:, :, 0] if pictures.ndim == 5 else pictures)
 
 
+@torch.no_grad()
+def encode(loaded: LoadedModel, images: np.ndarray) -> torch.Tensor:
+    """(n, c, h/8, w/8) latents, as the transformer sees them, of pictures (n, h, w, 3) uint8."""
+    vae = loaded.pipe.vae
+    scale = _scale(vae)
+    pixels = torch.from_numpy(images.copy()).to(loaded.device).permute(0, 3, 1, 2) / 127.5 - 1
+    pixels = pixels[:, :, None] if scale.frames else pixels
+    parts = []
+    for part in pixels.to(vae.dtype).split(DECODE_BATCH):
+        encoded = vae.encode(part)
+        parts.append(encoded.latent if "latent" in encoded else encoded.latent_dist.mode())
+    return scale.do(torch.cat(parts))
+
+
 def sample(loaded: LoadedModel, arguments: dict[str, Any]) -> tuple[torch.Tensor, np.ndarray | None]:
     """(latents, images or None where the pipeline leaves decoding to us)."""
     if adapter(loaded.pipe).latent:

@@ -14,15 +14,14 @@ from torch import nn
 
 from mddit_ui.core.errors import PolicyError
 from mddit_ui.core.policy import Action, Policy
-from mddit_ui.core.tokens import kept
-from mddit_ui.engine.run import Choice
+from mddit_ui.core.tokens import TokenChoice, kept
 from mddit_ui.models.routed_dit import RoutedBlock
 from mddit_ui.models.sites import Site
 
 Norms = dict[int, torch.Tensor]  # site -> (b, n) how much its block changed each token when it last ran on it
 
 
-def check_keep(experts: Sequence[nn.Module], sites: Sequence[Site], policy: Policy, choice: Choice) -> None:
+def check_keep(experts: Sequence[nn.Module], sites: Sequence[Site], policy: Policy, choice: TokenChoice) -> None:
     """PolicyError where a computed cell of a policy keeps some of the tokens, and its block can't."""
     if policy.keep is None or not (policy.keep[policy.actions == Action.COMPUTE] < 1).any():
         return

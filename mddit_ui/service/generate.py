@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from mddit_ui.core.inpainting import Inpainting
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, RunResult, Score
+from mddit_ui.core.tokens import TokenChoice
 from mddit_ui.engine.memo import Memo, Part
-from mddit_ui.engine.run import Choice, StepEvent
+from mddit_ui.engine.run import StepEvent
 from mddit_ui.engine.runner import generate as run
 from mddit_ui.metrics.clip import ClipScorer
 from mddit_ui.metrics.fidelity import latent_error, psnr, ssim
@@ -26,10 +28,20 @@ def generate(
     on_step: Callable[[StepEvent], None] | None = None,
     previews: bool = False,
     memo: Memo | Part | None = None,
-    tokens: Choice = "routers",
+    tokens: TokenChoice = "routers",
+    inpainting: Inpainting | None = None,
 ) -> RunResult:
     """Pictures of a config under a policy (``None``: full depth); ``on_step`` may raise ``Cancelled``."""
-    return run(load(model_id), policy, config, on_step=on_step, previews=previews, memo=memo, tokens=tokens)
+    return run(
+        load(model_id),
+        policy,
+        config,
+        on_step=on_step,
+        previews=previews,
+        memo=memo,
+        tokens=tokens,
+        inpainting=inpainting,
+    )
 
 
 def score(model_id: str, result: RunResult, config: GenerationConfig, *, reference: RunResult | None = None) -> Score:

@@ -59,8 +59,8 @@ class RoutedConfig:
     empty_captions: float = 0.15  # share; guidance asks for the empty caption as often as for the other
     truth: float = 0.2  # weight of the true velocity, beside the teacher's
     distance: float = 2.0  # weight of (mean ratio - target) squared
-    muon_lr: float = 0.003
-    adam_lr: float = 2e-4
+    muon_lr: float = 0.01  # at 0.003 the distance fell half as fast in the first steps, at 0.02 as fast
+    adam_lr: float = 6e-4
     router_lr: float = 1e-3
     ratio_lr: float = 0.01  # about as far as a ratio moves in a step
     not_muon: tuple[str, ...] = PixArtConfig.not_muon

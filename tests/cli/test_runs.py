@@ -113,3 +113,22 @@ def test_a_broken_set_of_prompts_is_said(content: str, tmp_path: Path, capsys: p
     path.write_bytes(content.encode(errors="surrogatepass"))
     assert main(["search", "--prompts", str(path), "--images", "1"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_generate_paints_on_a_picture(tiny_pixart: str, tmp_path: Path, capsys: pytest.CaptureFixture):
+    given, mask = tmp_path / "given.png", tmp_path / "mask.png"
+    Image.new("RGB", (64, 64), (200, 30, 30)).save(given)
+    part = Image.new("L", (64, 64), 0)
+    part.paste(255, (0, 0, 32, 64))
+    part.save(mask)
+    argv = ["generate", "--model", tiny_pixart, *RUN, "--image", str(given), "--out", str(tmp_path / "out"), "--json"]
+    assert main([*argv, "--mask", str(mask)]) == 0
+    [file] = json.loads(capsys.readouterr().out)["files"]
+    with Image.open(file) as image:
+        assert image.getpixel((50, 20)) == (200, 30, 30)
+        assert image.getpixel((10, 20)) != (200, 30, 30)
+    assert main(argv) == 1
+    assert "both, --image and --mask" in capsys.readouterr().err
+    (tmp_path / "no.png").write_text("no picture")
+    assert main([*argv, "--mask", str(tmp_path / "no.png")]) == 1
+    assert "is no picture" in capsys.readouterr().err
