@@ -281,7 +281,7 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path, default=Path("assets/models/scenes-pixart"))
     parser.add_argument("--target", type=Path, default=Path("assets/models/scenes-routed"), help="folder of the model")
     parser.add_argument("--batch", type=int, default=RoutedConfig.batch, help="pictures of each region in a step")
-    parser.add_argument("--first", type=float, default=0.5, help="share of the run in which the ratios are learned")
+    parser.add_argument("--first", type=float, default=0.4, help="share of the run in which the ratios are learned")
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)

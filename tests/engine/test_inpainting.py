@@ -62,6 +62,7 @@ def test_every_step_puts_back_as_much_noise_as_is_left(scheduler: Any, tiny_pixa
     handle.remove()
     clean = encode(loaded, given.images)
     kept = torch.from_numpy(outside(given))[:, None].expand_as(clean)
+    seen = [states for states in seen if len(states) == 2]  # what it costs is counted with one picture
     far = [float((states[kept] - clean[kept]).std()) for states in seen[1:]]
     assert far == sorted(far, reverse=True) or scheduler == "heun"  # less and less of it
     assert far[-1] < 0.8 * far[0]
