@@ -66,7 +66,8 @@ def test_search(client: Client) -> None:
     assert (state["state"], state["done"]) == ("done", 3), state
     assert state["best"]["budget"] <= 0.6
 
-    search = client.predict(MODEL, [PROMPTS[0]], 0.6, 5000, 4, 1, api_name="/start_search")
+    start = ["####", "====", "####", "===="]
+    search = client.predict(MODEL, [PROMPTS[0]], 0.6, 5000, 4, 1, start, api_name="/start_search")
     while (state := client.predict(search, api_name="/search_status"))["done"] < 1:
         assert time.monotonic() < end, state
         time.sleep(0.5)
@@ -88,6 +89,7 @@ def test_search(client: Client) -> None:
         ("/make_policy", (MODEL, "magic", 2, 4), "No preset"),
         ("/search_status", ("0" * 32,), "no search"),
         ("/start_search", (MODEL, [PROMPTS[0]], 7.0, 3, 4, 1), "budget"),
+        ("/start_search", (MODEL, [PROMPTS[0]], 0.6, 3, 4, 1, ["===="]), "nothing was computed before it"),
     ],
 )
 def test_a_wrong_request_is_answered_in_words(client: Client, verb: str, values: tuple, said: str) -> None:
