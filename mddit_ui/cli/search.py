@@ -17,7 +17,7 @@ from mddit_ui.cli.output import emit, say
 from mddit_ui.cli.verb import Verb
 from mddit_ui.cli.watch import follow
 from mddit_ui.core.errors import PolicyError
-from mddit_ui.core.policy import Policy
+from mddit_ui.core.policy import CARRIES, Policy
 from mddit_ui.core.records import MethodName, ModelSpec, SearchConfig
 
 
@@ -41,6 +41,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--search-seed", type=int, default=1, help="of the search itself (default 1)")
     parser.add_argument(
         "--start", metavar="POLICY", help=f"start from this policy too, fitted to the steps: {POLICY}; full: full depth"
+    )
+    parser.add_argument(
+        "--carry",
+        choices=CARRIES,
+        default="residual",
+        help="what cached cells reuse: their last residual (default), or their last output, as Skip-Cache does",
     )
     parser.add_argument("--ray", metavar="ADDRESS", help='evaluate on a Ray cluster: host:port, "auto", or "local"')
     parser.add_argument("--detach", action="store_true", help="print the id and return; the search goes on")
@@ -70,6 +76,7 @@ def run(args: Namespace) -> None:
         evaluations=args.evaluations,
         seed=args.search_seed,
         start=None if args.start is None else start_of(args, spec),
+        carry=args.carry,
         **more,
     )
     if args.ray:

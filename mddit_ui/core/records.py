@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from mddit_ui.core.errors import ConfigError
-from mddit_ui.core.policy import MAX_SITES, MAX_STEPS, Policy
+from mddit_ui.core.policy import MAX_SITES, MAX_STEPS, Carry, Policy
 
 MAX_WORK = 2**35  # pixels x steps x images of one request: 1,000 pictures of 1024 px at 32 steps
 
@@ -156,6 +156,7 @@ class SearchConfig(Record):
 
     ``budget``: at most that; with ``least_budget`` the policies are spread from that one to it. ``start``: rows of a
     policy that it starts from too, besides those that it makes itself; cut to the budget where it costs more.
+    ``carry``: what the cached cells of all its policies reuse.
     """
 
     model: Annotated[str, Field(min_length=1, max_length=200)]
@@ -173,6 +174,7 @@ class SearchConfig(Record):
     population: Annotated[int, Field(ge=4, le=1000)] | None = None
     sigma: Annotated[float, Field(gt=0, le=10)] = 0.4
     start: Annotated[tuple[PolicyRow, ...], Field(strict=False, min_length=1, max_length=MAX_STEPS)] | None = None
+    carry: Carry = "residual"
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -1,6 +1,7 @@
 """Where to start: schedules that are good before anything was searched, all at the budget."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -14,6 +15,7 @@ from mddit_ui.search.space import Space
 BENDS = (0.7, 1.0, 1.4)  # step times ~ t^bend: below 1 more computed steps late, above 1 early
 LATENESS = (0.0, 1.0, 2.0)  # errors of step t count ((t + 1) / steps) ^ lateness: late ones are not corrected
 FIRSTS = (0.2, 0.0, 0.3, 0.1)  # share of the steps before the first that is computed; the blocks are skipped until then
+SKIP_CACHES = 4  # those nearest to the budget, to start from where outputs are carried
 STEP_SHARES = (0.85, 0.7)  # of the budget for whole steps, the rest for single cells
 
 
@@ -21,7 +23,7 @@ def portfolio(space: Space, sensitivity: Sensitivity | None = None, start: Seque
     """Different starting policies, the most promising kinds first.
 
     Without a calibration: evenly and unevenly spaced whole steps, bands, Skip-Cache. With one: dynamic programming over
-    whole steps, and over whole steps and cells, as well.
+    whole steps, and over whole steps and cells, as well. Where outputs are carried, Skip-Cache comes first.
 
     Args:
         start: rows of a policy that comes before all of these; it loses cells only where it costs too much.
@@ -46,6 +48,9 @@ def portfolio(space: Space, sensitivity: Sensitivity | None = None, start: Seque
             ("bands", _bands(space)),
             ("skip-cache", _skip_cache(space)),
         ]
+    if space.carry == "output":
+        found = sorted(_all_skip_caches(space), key=partial(_distance, space))[:SKIP_CACHES]
+        tables = [(policy.name, policy.actions) for policy in found] + tables
     policies = [space.nearest(actions, _spare_first_row(importance, actions), name=name) for name, actions in tables]
     return list(dict.fromkeys([*_given(space, start, importance), *policies]))
 
@@ -214,4 +219,8 @@ def _all_skip_caches(space: Space) -> list[Policy]:
 
 
 def _closest(space: Space, policies: list[Policy]) -> Policy:
-    return min(policies, key=lambda policy: abs(space.table.budget(policy.actions) - space.budget))
+    return min(policies, key=partial(_distance, space))
+
+
+def _distance(space: Space, policy: Policy) -> float:
+    return abs(space.table.budget(policy.actions) - space.budget)

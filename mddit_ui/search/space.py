@@ -7,7 +7,7 @@ import numpy as np
 
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.errors import SearchError
-from mddit_ui.core.policy import Action, Policy, actions_from_rows
+from mddit_ui.core.policy import Action, Carry, Policy, actions_from_rows
 
 FREE = 2  # a cell of ``locked`` that the search may choose
 
@@ -18,6 +18,7 @@ class Space:
 
     Args:
         locked: (steps, sites) int8 of actions that stay, ``FREE`` elsewhere; ``None`` when all are free.
+        carry: what cached cells reuse.
 
     Raises:
         SearchError: no table can meet the budget, or the locked cells alone break it.
@@ -29,6 +30,7 @@ class Space:
     timesteps: tuple[float, ...] = ()
     model: str = ""
     locked: np.ndarray | None = None
+    carry: Carry = "residual"
     _locked: np.ndarray = field(init=False, repr=False)
     _must: np.ndarray = field(init=False, repr=False)  # (steps, sites) bool, computed in every policy
     _may: np.ndarray = field(init=False, repr=False)  # (cells,) flat indices that can be computed or not
@@ -91,7 +93,7 @@ class Space:
         actions[kept] = self._locked[kept]
         without_source = (actions == Action.CACHE) & ~(np.cumsum(computed, axis=0) > 0)
         actions[without_source] = Action.SKIP
-        more.setdefault("name", f"searched, budget {self.budget:g}")
+        more = {"name": f"searched, budget {self.budget:g}", "carry": self.carry, **more}
         return Policy(actions, sites=self.table.sites, timesteps=self.timesteps, model=self.model, **more)
 
     def nearest(self, actions: np.ndarray, importance: np.ndarray | None = None, **more) -> Policy:

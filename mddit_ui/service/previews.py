@@ -28,7 +28,7 @@ def make(
     found = find(config, rows)
     if found is not None:
         return found
-    policy = None if rows is None else Policy.from_rows(rows)
+    policy = None if rows is None else Policy.from_rows(rows, carry=config.carry)
     result = generate(config.model, policy, request(config), **more)
     return store.save(open_db(), _key(config, rows), result.images[0])
 
@@ -50,4 +50,6 @@ def request(config: SearchConfig) -> GenerationConfig:
 def _key(config: SearchConfig, rows: Sequence[str] | None) -> str:
     spec = get_model(config.model)
     question = [spec.id, weights_stamp(spec), request(config).to_dict(), rows and list(rows)]
+    if rows and config.carry != "residual":
+        question.append(config.carry)
     return hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:32]

@@ -168,7 +168,9 @@ def _evaluation_row(evaluation: Evaluation, space: Space) -> EvaluationRow:
 
 
 def _evaluation(row: EvaluationRow, space: Space) -> Evaluation:
-    policy = Policy.from_rows(row.policy_rows, sites=space.table.sites, timesteps=space.timesteps, model=space.model)
+    policy = Policy.from_rows(
+        row.policy_rows, sites=space.table.sites, timesteps=space.timesteps, carry=space.carry, model=space.model
+    )
     return Evaluation(row.number, row.generation, policy, row.score, row.objective, row.seconds)
 
 
@@ -211,6 +213,7 @@ def _prepare(config: SearchConfig, locked: tuple[str, ...] | None) -> Iterator[P
         timesteps=view.timesteps,
         model=config.model,
         locked=None if locked is None else locked_from_rows(locked),
+        carry=config.carry,
     )
     with _pool(catalog.get_model(config.model)) as pool:
 

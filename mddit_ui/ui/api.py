@@ -103,10 +103,11 @@ def start_search(
     steps: int = 20,
     seed: int = 1,
     start: list[str] | None = None,
+    carry: str = "residual",
 ) -> str:
     """Begin a search for the best depth schedule within a share of the full MACs; returns its id.
 
-    start: rows of a depth schedule that it starts from, besides those of its own.
+    start: rows of a depth schedule that it starts from, besides those of its own; carry as in generate.
     """
     spec = known_model(model)
     config = SearchConfig(
@@ -119,6 +120,7 @@ def start_search(
         evaluations=evaluations,
         seed=seed,
         start=tuple(start) if start else None,
+        carry=carry,  # type: ignore[arg-type]  # checked by the record
     )
     return searching.start(quotas().check_search(config, running()))
 
@@ -195,7 +197,8 @@ def _status(row: SearchRow) -> dict[str, Any]:
     best = row.best
     found = None
     if best is not None:
-        found = {"rows": list(best.policy_rows), "budget": best.budget, "score": _score(best.score)}
+        found = {"rows": list(best.policy_rows), "carry": row.config.carry, "budget": best.budget}
+        found["score"] = _score(best.score)
     return {
         "state": row.state,
         "done": row.done,

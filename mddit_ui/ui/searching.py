@@ -70,7 +70,8 @@ def evaluation(row: SearchRow, key: Any) -> EvaluationRow | None:
 
 def grid_of(row: SearchRow, found: EvaluationRow) -> GridView:
     """The policy of an evaluation on its model."""
-    policy = Policy.from_rows(found.policy_rows, name=f"search {row.id[:6]} no. {found.number}")
+    name = f"search {row.id[:6]} no. {found.number}"
+    policy = Policy.from_rows(found.policy_rows, carry=row.config.carry, name=name)
     return view_of(row.config.model, policy, row.config.steps, row.config.scheduler)
 
 

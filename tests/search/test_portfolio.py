@@ -143,3 +143,15 @@ def test_a_start_of_another_shape_is_refused():
     model = ToyModel()
     with pytest.raises(SearchError, match="10 steps x 8 blocks; this search has 20 x 8"):
         portfolio(Space(model.table, 20, 0.5), None, Policy.full(10, 8).rows)
+
+
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_where_outputs_are_carried_skip_cache_comes_first(calibrated):
+    model = ToyModel()
+    space = Space(model.table, model.steps, 0.5, carry="output")
+    known = Sensitivity.from_calibration(model.calibration()) if calibrated else None
+    starts = portfolio(space, known)
+    assert {each.carry for each in starts} == {"output"}
+    assert [each.name.startswith("skip-cache") for each in starts[:5]] == [True] * 4 + [False]
+    assert all(space.holds(each) for each in starts)
+    assert portfolio(Space(model.table, model.steps, 0.5), known)[0].carry == "residual"

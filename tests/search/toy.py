@@ -29,6 +29,8 @@ class ToyModel:
     ) -> np.ndarray:
         x = self.noise(seed)
         kept = [np.zeros_like(x)] * self.sites
+        gave = [np.zeros_like(x)] * self.sites
+        carries = policy is not None and policy.carry == "output"
         actions = Policy.full(self.steps, self.sites).actions if policy is None else policy.actions
         for step in range(self.steps):
             t, h = step / self.steps, x
@@ -37,7 +39,10 @@ class ToyModel:
                 if action == Action.COMPUTE:
                     drift = self.phases[site] * np.sin(6 * self.speeds[site] * t)
                     kept[site] = 0.5 * np.tanh(h @ self.weights[site] + drift)
-                h = h if action == Action.SKIP else h + kept[site]
+                if carries and action == Action.CACHE:
+                    h = gave[site]
+                else:
+                    gave[site] = h = h if action == Action.SKIP else h + kept[site]
             if residuals is not None and outputs is not None:
                 residuals.append(np.stack(kept))
                 outputs.append(h)

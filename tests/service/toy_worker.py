@@ -30,7 +30,8 @@ def prepare(config, locked):
     toy = ToyModel()
     evaluate = SlowEvaluator(toy)
     evaluate.seconds = float(config.model.removeprefix("toy-"))
-    space = Space(toy.table, toy.steps, config.budget, locked=None if locked is None else locked_from_rows(locked))
+    cells = None if locked is None else locked_from_rows(locked)
+    space = Space(toy.table, toy.steps, config.budget, locked=cells, carry=config.carry)
 
     def fresh():
         other = ToyEvaluator(toy, seed=7)

@@ -31,6 +31,7 @@ class Form(NamedTuple):
     method: gr.Dropdown
     warm: gr.Checkbox
     locked: gr.Checkbox
+    carry: gr.Radio
 
 
 def build() -> tuple[Form, gr.Button, gr.Markdown]:
@@ -51,10 +52,17 @@ def build() -> tuple[Form, gr.Button, gr.Markdown]:
     prompts = gr.Textbox(label="Captions, one a line", lines=5, max_lines=8, elem_id="search-prompts")
     warm = gr.Checkbox(False, label="Start from the policy in the grid, too", elem_id="search-warm")
     locked = gr.Checkbox(True, label="Locked cells of the grid stay as they are", elem_id="search-locked")
+    carry = gr.Radio(
+        [("Residual", "residual"), ("Output, as Skip-Cache", "output")],
+        value="residual",
+        label="Cached cells reuse their last",
+        elem_classes="m-seg",
+        elem_id="search-carry",
+    )
     estimate = gr.Markdown("", elem_classes="m-note", elem_id="search-estimate")
     with gr.Row(elem_classes="m-buttons"):
         start = gr.Button("Start search", variant="primary", size="md", elem_id="search-start")
-    return Form(budget, evaluations, seed, prompts, least, method, warm, locked), start, estimate
+    return Form(budget, evaluations, seed, prompts, least, method, warm, locked, carry), start, estimate
 
 
 def begin(
@@ -65,7 +73,7 @@ def begin(
     Raises:
         ConfigError, SearchError, PolicyError: it can't be done; the message says why.
     """
-    share, count, seed, lines, low, method, warm, keep_locked = values
+    share, count, seed, lines, low, method, warm, keep_locked, carry = values
     spec = known_model(model)
     texts = _captions(lines)
     config = SearchConfig(
@@ -81,6 +89,7 @@ def begin(
         least_budget=float(low) / 100 if low else None,
         method=method,
         start=policy.rows if warm and policy is not None else None,
+        carry=carry or "residual",
     )
     kept = locks_of(locks, policy) if keep_locked else None
     return service.start(quotas().check_search(config, running()), locked=kept)
@@ -94,7 +103,7 @@ def settings(search: Any, model: Any, policy: Policy | None, steps: Any, schedul
         raise SearchError(f"This search is of {config.model}; choose that model first.")
     least = round(100 * (config.least_budget or 0))
     asked = [round(100 * config.budget), config.evaluations, config.seed, "\n".join(config.prompts)]
-    switches = [config.start is not None, row.locked is not None]
+    switches = [config.start is not None, row.locked is not None, config.carry]
     how = [config.steps, config.guidance_scale, config.scheduler]
     grid = _grid(row)
     if grid is None and (steps, scheduler) != (config.steps, config.scheduler):
@@ -129,7 +138,7 @@ def _grid(row: SearchRow) -> GridView | None:
     rows = row.config.start or (row.locked and [line.replace("?", "#") for line in row.locked])
     if not rows:
         return None
-    policy = Policy(repair(actions_from_rows(rows)), name="as a search began")
+    policy = Policy(repair(actions_from_rows(rows)), carry=row.config.carry, name="as a search began")
     view = view_of(row.config.model, policy, row.config.steps, row.config.scheduler)
     return replace(view, locked=row.locked)
 
