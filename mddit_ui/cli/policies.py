@@ -123,6 +123,26 @@ def _make(args: Namespace) -> None:
     say(*picture(policy, view.mac_table), f"saved as {where}")
 
 
+def _add_learned(parser: ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, help="a model with token routers, such as scenes-routed")
+    parser.add_argument("--target", type=float, required=True, help="mean share of the tokens that it was taught")
+    parser.add_argument("--steps", type=int, help="inference steps (default: the model's)")
+    add_out(parser)
+    add_json(parser)
+
+
+def _learned(args: Namespace) -> None:
+    from mddit_ui.service import catalog, routed
+
+    policy = routed.learned_policy(args.model, args.target, args.steps)
+    table = catalog.describe(args.model, policy.steps).mac_table
+    where = keep(policy, args.out)
+    if args.json:
+        emit({"saved": where, **_summary(policy), "budget": policy.budget(table)})
+        return
+    say(*picture(policy, table), f"saved as {where}")
+
+
 def _summary(policy: Policy) -> dict[str, Any]:
     steps, sites = policy.actions.shape
     return {"name": policy.name, "model": policy.model, "steps": steps, "sites": sites, "digest": policy.digest}
@@ -137,6 +157,7 @@ VERB = nested(
     {
         "show": Verb("draw a policy", _add_show, _show),
         "make": Verb("make a policy from a preset of the literature", _add_make, _make),
+        "learned": Verb("the ratios of tokens that a model has learned, as a policy", _add_learned, _learned),
         "record": record.VERB,
     },
 )

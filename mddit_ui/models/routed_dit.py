@@ -99,7 +99,7 @@ class RoutedBlock(BasicTransformerBlock):
         if count == n:
             return super().forward(hidden_states, attention_mask, *given)
         scores = self.scores(hidden_states)  # (b, n)
-        chosen = scores.topk(count, 1).indices.sort(1).values  # (b, k)
+        chosen = best(scores, ratio)  # (b, k)
         if attention_mask is not None:  # (b, 1, n)
             attention_mask = attention_mask.expand(len(chosen), -1, -1).take_along_dim(chosen[:, None], -1)
         # The paper's weight, sigmoid(score), made to be 1 where nothing is chosen: of the score, and of the ratio.
@@ -111,6 +111,11 @@ class RoutedBlock(BasicTransformerBlock):
         finally:
             self.ff.weights = None
         return hidden_states.to(output.dtype).scatter(1, rows, output)
+
+
+def best(scores: torch.Tensor, ratio: float) -> torch.Tensor:
+    """(b, k) places of the tokens that a ratio keeps by their scores (b, n), in the order in which they stand."""
+    return scores.topk(kept(ratio, scores.shape[1]), 1).indices.sort(1).values
 
 
 def add_routers(model: Any, targets: Sequence[float], regions: int, target: float | None) -> None:

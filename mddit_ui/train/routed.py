@@ -2,7 +2,7 @@
 
 DiffRatio-MoD (You et al. 2024, DiffCR, arXiv 2412.16822): every block has a router, and a ratio of tokens that it keeps
 for each region of timesteps. One set of weights serves all targets; each batch is drawn for one of them, and every
-target has its own table of ratios (docs/decisions/0012). The run has three parts:
+target has its own table of ratios (docs/decisions/0008). The run has three parts:
 
 1. routers, seconds: in closed form, each router says how much its block changes a token.
 2. "ratios": weights, routers and ratios together. A block runs at the two bins around its ratio, and they are mixed.
