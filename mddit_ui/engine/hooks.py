@@ -153,6 +153,16 @@ class AppliedPolicy:
         return self.run.tally.peak_bytes
 
     @property
+    def predicted_cache_bytes(self) -> int:
+        """The same as the plan says it."""
+        held = [
+            Held(self.run.plan(slot.schedule.policy), slot.site_bytes, slot.end)
+            for slot in self.run.slots.values()
+            if slot.schedule is not None
+        ]
+        return peak_bytes(held) if held else 0
+
+    @property
     def seconds(self) -> float:
         """Time inside the transformer in the last run."""
         return self.run.watch.seconds
@@ -176,11 +186,6 @@ class AppliedPolicy:
     def report(self) -> Report:
         """What was mapped and what ran in the last run (or so far)."""
         run = self.run
-        held = [
-            Held(run.plan(slot.schedule.policy), slot.site_bytes, slot.end)
-            for slot in run.slots.values()
-            if slot.schedule is not None
-        ]
         return Report(
             transformer=" and ".join(type(transformer).__name__ for transformer in self.experts),
             policy=repr(run.policy),
@@ -195,7 +200,7 @@ class AppliedPolicy:
             macs=self.macs if run.slots else 0.0,
             full_macs=sum(table.full(slot.calls) for slot, table in self.costs()),
             peak_cache_bytes=run.tally.peak_bytes,
-            predicted_cache_bytes=peak_bytes(held) if held else 0,
+            predicted_cache_bytes=self.predicted_cache_bytes,
             seconds=run.watch.seconds,
         )
 

@@ -128,7 +128,7 @@ class TestExactness:
         names = [f"transformer_blocks.{index}" for index in range(4)]
         with apply_policy(pixart.pipe, policy) as applied:
             fast = sample(pixart)
-            assert applied.report().peak_cache_bytes == applied.report().predicted_cache_bytes
+            assert applied.peak_cache_bytes == applied.predicted_cache_bytes
             step = {"at": -1}
             transformer = pixart.transformer
         counter = transformer.register_forward_pre_hook(lambda *_: step.update(at=step["at"] + 1))
@@ -153,7 +153,7 @@ class TestExactness:
     def test_it_is_the_public_name(self, pixart: LoadedModel) -> None:
         with mddit_ui.apply_policy(pixart.pipe, mddit_ui.Policy.full(6, 4)) as applied:
             sample(pixart)
-        assert applied.report().calls == 6
+        assert applied.run.calls == 6
 
 
 class TestNothingLeftBehind:

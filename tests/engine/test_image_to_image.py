@@ -49,18 +49,16 @@ def test_rows_are_those_of_the_whole_schedule(kind: str) -> None:
     before = traces(pipe.transformer)
     with apply_policy(pipe, Policy.full(STEPS, sites)) as applied:
         assert torch.equal(sample(), plain)
-        report = applied.report()
-    assert (report.steps, report.calls) == (STEPS, (STEPS - FIRST) * family.calls)
+    assert (applied.run.steps, applied.run.calls) == (STEPS, (STEPS - FIRST) * family.calls)
     for policy in (Policy.from_rows(["#" * sites, "=" * sites] * 3), random_policy(STEPS, sites, 1)):
         with apply_policy(pipe, policy) as applied:
             fast = sample()
-            report = applied.report()
         with by_hand(pipe.transformer, policy, family.streams, family.calls, FIRST):
             slow = sample()
-        assert report.peak_cache_bytes == report.predicted_cache_bytes
+        assert applied.peak_cache_bytes == applied.predicted_cache_bytes
         assert close(fast, slow)
         assert not close(fast, plain)
-    assert report.filled == family.calls * late(policy)
+    assert applied.run.filled == family.calls * late(policy)
     assert traces(pipe.transformer) == before
 
 

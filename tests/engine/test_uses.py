@@ -32,7 +32,7 @@ def follows(name: str, pipe: Any, policy: Policy, steps: int, **more: Any) -> No
     plain = run(name, pipe, steps, **more)
     with apply_policy(pipe, Policy.full(*policy.actions.shape)) as applied:
         assert torch.equal(run(name, pipe, steps, **more), plain)
-        assert applied.report().steps == policy.steps
+        assert applied.run.steps == policy.steps
     with apply_policy(pipe, policy):
         fast = run(name, pipe, steps, **more)
     with by_hand(pipe.transformer, policy, family.streams, family.calls):
@@ -137,7 +137,7 @@ def test_lora_before_and_during_a_policy(name: str, tmp_path):
         plain = run(name, pipe)
         pipe.transformer.enable_adapters()
         assert torch.equal(run(name, pipe), styled)
-        assert applied.report().calls == 4 * FAMILIES[name].calls
+        assert applied.run.calls == 4 * FAMILIES[name].calls
     assert not close(styled, plain)
     assert traces(pipe.transformer) == before
 
@@ -188,10 +188,9 @@ def test_skip_layer_guidance_makes_a_third_call_in_some_steps():
     assert not close(plain, run(name, pipe, 6))
     with apply_policy(pipe, Policy.full(6, 3)) as applied:
         assert torch.equal(run(name, pipe, 6, **more), plain)
-        report = applied.report()
-    assert report.steps == 6
-    assert report.calls > 6
-    assert len(report.slots) == 2
+    assert applied.run.steps == 6
+    assert applied.run.calls > 6
+    assert len(applied.run.slots) == 2
 
 
 def test_another_number_of_steps_from_end_to_end():
