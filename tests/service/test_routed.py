@@ -34,9 +34,10 @@ def test_what_was_learned(model: str, tmp_path: Path, capsys: pytest.CaptureFixt
     assert policy.keep is not None
     np.testing.assert_allclose(policy.keep, np.array(RATIOS).T[[0, 0, 1, 1]], rtol=1e-6)
     view = catalog.describe(model, 4)
-    assert view.routed is not None
-    assert view.routed.shape == (len(BINS), 4)
-    assert (np.diff(view.routed[:, 0]) < 0).all()
+    shares = view.mac_table.routed
+    assert shares is not None
+    assert shares.shape == (len(BINS), 4)
+    assert (np.diff(shares[:, 0]) < 0).all()
     out = tmp_path / "learned.json"
     argv = ["policies", "learned", "--model", model, "--target", "0.5", "--steps", "4", "--out", str(out), "--json"]
     assert main(argv) == 0
