@@ -146,6 +146,9 @@ def publish(pipe: DiffusionPipeline, target: Path, facts: dict[str, Any] = FACTS
         made = type(pipe)(**{**pipe.components, **parts}, **more)
         made.register_to_config(**more)  # DiTPipeline's labels
         made.save_pretrained(fresh, max_shard_size=SHARD)
+        for path in fresh.glob("*/config.json"):  # where the parts were loaded from is nobody's business
+            config = {key: value for key, value in json.loads(path.read_text()).items() if key != "_name_or_path"}
+            path.write_text(json.dumps(config, indent=2) + "\n")
         for name, content in written.items():
             (fresh / name).write_text(json.dumps(content, indent=2) + "\n")
         for name, content in kept.items():

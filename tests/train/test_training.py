@@ -149,7 +149,9 @@ def test_lcm_resumes_exactly_and_runs_few_steps_without_guidance(tmp_path: Path,
         made["student"] = lcm.train(lcm.LcmConfig(batch=2), schedule, folder, teacher, latents)
 
     check_resume(tmp_path, run)
+    teacher.vae.register_to_config(_name_or_path=str(tmp_path))  # as after from_pretrained
     publish(lcm.pipeline(made["student"], teacher), tmp_path / "scenes-lcm", LCM_FACTS)
+    assert not any(str(tmp_path) in file.read_text() for file in (tmp_path / "scenes-lcm").rglob("*.json"))
     pipe = PixArtAlphaPipeline.from_pretrained(tmp_path / "scenes-lcm")
     pipe.set_progress_bar_config(disable=True)
     facts = json.loads((tmp_path / "scenes-lcm" / "mddit.json").read_text())
