@@ -1,8 +1,8 @@
 """Skip-Cache with and without long skip branches at equal cells.
 
 One model has the branches, the other one is what it was made from. Both follow the same schedules: Skip-Cache, which
-carries the output of the middle blocks; the same cells with residuals carried; and every n-th step in full. What was
-measured is kept (see ``service.measure``): an interrupted run goes on.
+carries the output of the middle blocks; the same cells with residuals carried; every n-th step in full; and what
+searches found, each on its own model. What was measured is kept (see ``service.measure``): an interrupted run goes on.
 """
 
 import argparse
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ from mddit_ui.core.policy import Policy
 from mddit_ui.core.presets import every, skip_cache
 from mddit_ui.engine.hooks import apply_policy
 from mddit_ui.models.loading import load
-from mddit_ui.service import catalog
+from mddit_ui.service import catalog, searches
 from mddit_ui.service.measure import Measurement, Trial, measure
 
 FULL = "full depth"
@@ -47,7 +48,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--images", type=int, default=100, help="of the hold-out set")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--intervals", type=int, nargs="+", default=[2, 3, 4, 5, 6])
-    parser.add_argument("--b", type=int, default=2, help="outer pairs of blocks that always run")
+    parser.add_argument("--b", type=int, nargs="+", default=[2], help="outer pairs of blocks that always run")
+    parser.add_argument("--searches", nargs="*", default=[], help="ids of searches whose best policy is measured, too")
     parser.add_argument("--full-until", type=float, default=1000, help="timestep; 1000 as in the paper's class models")
     parser.add_argument("--reset-at", type=float, default=20, help="timestep")
     parser.add_argument("--time", type=int, default=0, help="rounds of timing; the machine must be quiet")
@@ -74,17 +76,24 @@ def measured(model: str, args: argparse.Namespace) -> Iterator[Line]:
 
 
 def schedules_of(model: str, args: argparse.Namespace) -> Iterator[tuple[str, Policy]]:
-    """The same cells for both models."""
+    """The same cells for both models, but for what was searched on one of them."""
     view = catalog.describe(model, args.steps)
     steps = len(view.timesteps)
-    for n in args.intervals:
+    for b, n in product(args.b, args.intervals):
         policy = skip_cache(
-            steps, view.sites, n, b=args.b, full_until=args.full_until, reset_at=args.reset_at, timesteps=view.timesteps
+            steps, view.sites, n, b=b, full_until=args.full_until, reset_at=args.reset_at, timesteps=view.timesteps
         )
-        yield f"Skip-Cache {n}", policy
-        yield f"the same cells {n}, residuals", replace(policy, carry="residual")
+        yield f"Skip-Cache {n}, b = {b}", policy
+        yield f"the same cells {n}, b = {b}, residuals", replace(policy, carry="residual")
     for n in args.intervals[:2]:
         yield f"every {n}", every(steps, view.sites, n)
+    for row in map(searches.view, args.searches):
+        if row.config.model == model and row.best is not None:
+            found = row.best.policy_rows
+            yield (
+                f"searched, {row.best.budget:.2f}, {row.config.carry}",
+                Policy.from_rows(found, carry=row.config.carry),
+            )
 
 
 def timed(trial: Trial, schedules: dict[str, Policy], rounds: int) -> dict[str, float]:
@@ -138,7 +147,7 @@ def section(lines: Sequence[Line], args: argparse.Namespace, command: str) -> st
             "## Skip-Cache with and without long skip branches",
             "",
             f"Made with `{command}`: {args.images} pictures of the hold-out captions, seeds {UNSEEN_SEED} and up, "
-            f"{args.steps} steps; Skip-Cache with b = {args.b}, full until t = {args.full_until:g}, "
+            f"{args.steps} steps; Skip-Cache is full until t = {args.full_until:g}, "
             f"reset at t = {args.reset_at:g}. MACs are those of a picture. Gain (in CLIP score), PSNR (dB), budget and "
             "speed-up (of the transformer, one picture) are against the same model at full depth. CMMD is against real "
             "renders, lower is better.",

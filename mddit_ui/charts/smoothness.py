@@ -27,10 +27,13 @@ class SmoothnessInfo(NamedTuple):
 
 
 class SurfaceInfo(NamedTuple):
-    """``similarity`` (side, side), rows along the first direction; ``pushes`` (side,) of either one."""
+    """``similarity`` (side, side), rows along the first direction; ``pushes`` (side,) of either one; ``low``: where the
+    colours begin, the same for surfaces that are compared."""
 
     pushes: tuple[float, ...]
     similarity: np.ndarray
+    title: str = ""
+    low: float = 0.999
 
 
 def smoothness_info(calibrations: Mapping[str, Calibration]) -> SmoothnessInfo:
@@ -60,8 +63,12 @@ def smoothness_figure(info: SmoothnessInfo, dark: bool) -> go.Figure:
     return figure
 
 
-def surface_info(pushes: np.ndarray, similarity: np.ndarray) -> SurfaceInfo:
-    return SurfaceInfo(tuple(np.asarray(pushes, float).tolist()), np.asarray(similarity, float))
+def surface_info(
+    pushes: np.ndarray, similarity: np.ndarray, *, title: str = "", low: float | None = None
+) -> SurfaceInfo:
+    table = np.asarray(similarity, float)
+    begins = min(float(table.min()) if low is None else low, 0.999)
+    return SurfaceInfo(tuple(np.asarray(pushes, float).tolist()), table, title, begins)
 
 
 def surface_figure(info: SurfaceInfo, dark: bool) -> go.Figure:
@@ -73,12 +80,14 @@ def surface_figure(info: SurfaceInfo, dark: bool) -> go.Figure:
         z=info.similarity.tolist(),
         colorscale=style.scale(style.palette(dark).similarity),
         zmax=1.0,
-        zmin=min(float(info.similarity.min()), 0.999),
+        zmin=info.low,
         contours={"coloring": "heatmap", "showlabels": True},
         line={"width": 1, "color": style.palette(dark).line_strong},
         hovertemplate="first %{y:.2f}, second %{x:.2f}<br>cosine %{z:.4f}<extra></extra>",
         colorbar={**style.COLORBAR, "title": {**style.COLORBAR["title"], "text": "cosine"}},
     )
+    if info.title:
+        figure.update_layout(title={"text": html.escape(info.title), "font": {"size": 13}, "x": 0, "xref": "paper"})
     figure.update_xaxes(title_text="push along the second direction")
     figure.update_yaxes(title_text="push along the first direction")
     return figure

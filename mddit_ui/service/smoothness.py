@@ -8,6 +8,8 @@ from mddit_ui.engine.surface import Surface
 from mddit_ui.engine.surface import surface as measure
 from mddit_ui.models.loading import load
 
+__all__ = ["Surface", "surface"]
+
 
 def surface(model_id: str, config: GenerationConfig, *, on_step: Callable[[StepEvent], None] | None = None) -> Surface:
     """How alike the features stay when the latents in the middle of a run are pushed aside."""

@@ -22,9 +22,9 @@ def main(arguments: list[str] | None = None) -> None:
     shape = shape_of(spec.id, spec.steps, "default")
     policy = desk.preset_policy("Skip-Cache", 3, len(shape.timesteps), len(shape.sites))
     policy = replace(policy, sites=shape.sites, timesteps=shape.timesteps, model=spec.id)
-    config = _request(spec, [captions.default_caption(spec)], [wanted.seed])
-    outcome = studio.generate_both(Session(spec.id, policy, config), None, None, lambda *_: None)
-    outcome = studio.generate_both(Session(spec.id, policy, config), None, None, lambda *_: None)  # warm
+    session = Session(spec.id, policy, _request(spec, [captions.default_caption(spec)], [wanted.seed]))
+    outcome = studio.generate_both(session, studio.rival_of("full", session), None, lambda *_: None)
+    outcome = studio.generate_both(session, studio.rival_of("full", session), None, lambda *_: None)  # warm
     runs = (studio.record_of(outcome.rival), studio.record_of(outcome.own, outcome.rival.run))
     images = (outcome.rival.result.images, outcome.own.result.images)
     prompts = captions.search_prompts(spec, PROMPTS)

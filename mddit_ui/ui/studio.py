@@ -13,17 +13,27 @@ from mddit_ui.core.errors import Cancelled, ConfigError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.policy_json import to_dict
 from mddit_ui.core.records import GenerationConfig, RunRecord, RunResult, Score
+from mddit_ui.service import catalog
 from mddit_ui.service import generate as service
 from mddit_ui.store import library
 from mddit_ui.store import runs as run_store
 from mddit_ui.store.db import open_db
 from mddit_ui.ui import visit
+from mddit_ui.ui.download import is_here
 from mddit_ui.ui.errors import shown
 from mddit_ui.ui.pair import FULL, ImagePair, PairView
-from mddit_ui.ui.parts import COMPUTE, Inputs, busy, cancel, fitted, idle, session_of, shape_of
+from mddit_ui.ui.parts import COMPUTE, Inputs, busy, cancel, fitted, idle, known_model, session_of, shape_of
 from mddit_ui.ui.running import Progress, Report, watch
 from mddit_ui.ui.state import Session
 from mddit_ui.ui.zero import has_zero_gpu, on_gpu
+
+
+class Rival(NamedTuple):
+    """What to compare with: a policy (``None``: full depth) on a model, which may be another one."""
+
+    model: str
+    policy: Policy | None
+    name: str
 
 
 class Side(NamedTuple):
@@ -36,9 +46,9 @@ class Side(NamedTuple):
     score: Score
     run: str
 
-    def answers(self, session: Session, policy: Policy | None) -> bool:
+    def answers(self, session: Session, rival: Rival) -> bool:
         """Whether this is the answer to that request, so that painting and pressing again costs only the policy."""
-        return (self.model, self.config, self.policy) == (session.model, session.config, policy)
+        return (self.model, self.config, self.policy) == (rival.model, session.config, rival.policy)
 
 
 class Outcome(NamedTuple):
@@ -48,36 +58,45 @@ class Outcome(NamedTuple):
     own: Side
 
 
-def rival_of(choice: Any, session: Session) -> Policy | None:
-    """The policy on the left: ``None`` is full depth, else ``saved:<id>`` of the library or ``run:<id>`` of the visit.
+def rival_of(choice: Any, session: Session) -> Rival:
+    """What stands on the left: full depth, ``saved:<id>`` of the library, ``run:<id>`` of the visit, or the painted
+    policy on another model, ``model:<id>``.
 
     Raises:
         ConfigError, StoreError, PolicyError: it is not there, or its blocks are not those of the model.
     """
     kind, _, key = str(choice or "full").partition(":")
     if kind == "full":
-        return None
-    if kind not in ("saved", "run"):
+        return Rival(session.model, None, FULL)
+    if kind not in ("saved", "run", "model"):
         raise ConfigError("Choose what to compare with from the list.")
-    policy = library.load(key) if kind == "saved" else visit.policy_of(key)
-    shape = shape_of(session.model, session.config.steps, session.config.scheduler)
+    spec = known_model(key if kind == "model" else session.model)
+    if spec.conditioning != known_model(session.model).conditioning:
+        raise ConfigError("One of the two models takes captions, the other one classes; choose another one.")
+    ways = {"saved": library.load, "run": visit.policy_of, "model": lambda _: session.policy}
+    policy = ways[kind](key)
+    shape = shape_of(spec.id, session.config.steps, session.config.scheduler)
     if policy.actions.shape[1] != len(shape.sites):
-        raise ConfigError(f"{policy.name} has {policy.actions.shape[1]} blocks, this model {len(shape.sites)}.")
-    return fitted(policy, session.model, shape.sites, shape.timesteps)
+        raise ConfigError(f"{policy.name} has {policy.actions.shape[1]} blocks, {spec.id} {len(shape.sites)}.")
+    name = f"{policy.name} · {spec.title or spec.id}" if kind == "model" else policy.name
+    return Rival(spec.id, fitted(policy, spec.id, shape.sites, shape.timesteps), name)
 
 
-def rival_choices(past: Any) -> list[tuple[str, str]]:
-    """Full depth, the runs of this visit, the library."""
+def rival_choices(past: Any, model: Any) -> list[tuple[str, str]]:
+    """Full depth, the same policy on the other models that are here, the runs of this visit, the library."""
+    own = known_model(model)
+    others = [spec for spec in catalog.list_models() if spec.id != own.id and spec.conditioning == own.conditioning]
+    models = [(f"this policy on {spec.title or spec.id}", f"model:{spec.id}") for spec in others if is_here(spec)]
     runs = [(f"run {line.number}: {line.name}", f"run:{line.id}") for line in visit.lines(past)]
     saved = [(f"library: {each.policy.name}", f"saved:{each.id}") for each in library.list_policies()]
-    return [(FULL, "full"), *runs, *saved]
+    return [(FULL, "full"), *models, *runs, *saved]
 
 
-def generate_both(session: Session, rival: Policy | None, kept: Side | None, report: Report) -> Outcome:
+def generate_both(session: Session, rival: Rival, kept: Side | None, report: Report) -> Outcome:
     """The rival (unless kept from before) and the policy, each scored; called in a thread."""
-    model, config = session.model, session.config
+    config = session.config
 
-    def run(policy: Policy | None, what: str) -> RunResult:
+    def run(model: str, policy: Policy | None, what: str) -> RunResult:
         if has_zero_gpu():  # another process, which can't tell how far it is
             report(what, 0, 0)
             return on_gpu(service.generate)(model, policy, config)
@@ -88,24 +107,22 @@ def generate_both(session: Session, rival: Policy | None, kept: Side | None, rep
         left = kept
     else:
         report("Loading the model", 0, 0)
-        full = run(rival, name_of(rival))
-        left = Side(model, config, rival, full, service.score(model, full, config), uuid.uuid4().hex)
-    result = run(session.policy, "This policy")
+        full = run(rival.model, rival.policy, rival.name)
+        score = service.score(rival.model, full, config)
+        left = Side(rival.model, config, rival.policy, full, score, uuid.uuid4().hex)
+    model = session.model
+    result = run(model, session.policy, "This policy")
     report("Scoring", 0, 0)
     score = service.score(model, result, config, reference=left.result)
     return Outcome(left, Side(model, config, session.policy, result, score, uuid.uuid4().hex))
 
 
-def name_of(policy: Policy | None) -> str:
-    return FULL if policy is None else policy.name
-
-
 def frames(
-    session: Session, rival: Policy | None, kept: Side | None, cancelled: threading.Event | None = None
+    session: Session, rival: Rival, kept: Side | None, cancelled: threading.Event | None = None
 ) -> Iterator[PairView | Outcome]:
     """What the pair shows while it is made; the last one is the outcome."""
     left = kept.result.images if kept is not None and kept.answers(session, rival) else None
-    right, name = None, name_of(rival)
+    right, name = None, rival.name
     ready = left is not None
     for news in watch(lambda report: generate_both(session, rival, kept, report), cancelled):
         if not isinstance(news, Progress):
@@ -189,7 +206,9 @@ def wire(inputs: Inputs, name: gr.Textbox, rival: gr.Dropdown, pair: ImagePair, 
         **COMPUTE,
     )
     stop.click(cancel, event, None, **quiet)
-    rival.focus(lambda runs: gr.Dropdown(choices=rival_choices(runs)), past, rival, **quiet)
+    rival.focus(
+        lambda runs, model: gr.Dropdown(choices=rival_choices(runs, model)), [past, inputs.model], rival, **quiet
+    )
     return running.then(idle, None, [go, stop], **quiet)
 
 

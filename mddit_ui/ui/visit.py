@@ -118,6 +118,8 @@ def pair_of(left: RunRecord, left_images: np.ndarray, right: RunRecord, right_im
     facts = [(name, text.format(value)) for name, value, text in close if value is not None]
     facts.append(("Residuals held", with_unit(right.peak_cache_bytes, "B") if right.peak_cache_bytes else "none"))
     names = (_title(left), _title(right))
+    if left.model != right.model:
+        names = (f"{names[0]} · {left.model}", f"{names[1]} · {right.model}")
     captions = captions_of(right.config, before, after)
     return PairView(left_images, right_images, names, captions, tuple(rows), tuple(facts), final=True)
 

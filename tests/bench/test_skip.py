@@ -29,7 +29,9 @@ def test_both_models_follow_the_same_cells(tiny_pixart: str, tmp_path: Path, mon
     text = page.read_text()
     assert text.startswith("# Results\n\nold\n")
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ") and "budget" not in line]
-    assert [each[1] for each in rows] == 2 * ["full depth", "Skip-Cache 2", "the same cells 2, residuals", "every 2"]
+    assert [each[1] for each in rows] == 2 * [
+        "full depth", "Skip-Cache 2, b = 1", "the same cells 2, b = 1, residuals", "every 2"
+    ]  # fmt: skip
     assert [each[0].removeprefix("| ") for each in rows] == 4 * ["grown"] + 4 * ["tiny-pixart"]
     budgets = [float(each[2]) for each in rows]
     assert budgets[0] == budgets[4] == 1

@@ -30,4 +30,8 @@ def test_figures(dark: bool) -> None:
     table = np.array([[0.8, 0.9], [1.0, 0.7]])
     figure = smoothness.surface_figure(smoothness.surface_info(np.array([-1, 1]), table), dark)
     assert figure.to_json()
+    assert figure.data[0].zmin == 0.7
+    other = smoothness.surface_info(np.array([-1, 1]), table, title="<i>b</i>", low=0.5)
+    assert smoothness.surface_figure(other, dark).data[0].zmin == 0.5  # two surfaces, one scale
+    assert smoothness.surface_figure(other, dark).layout.title.text == "&lt;i&gt;b&lt;/i&gt;"
     np.testing.assert_array_equal(figure.data[0].z, table)  # rows: along y, the first direction

@@ -31,6 +31,7 @@ from mddit_ui.ui.parts import (
     view_of,
 )
 from mddit_ui.ui.running import Progress, Report, watch
+from mddit_ui.ui.tabs import smoothness
 
 PROMPTS = 8
 NOT_MEASURED = "Not measured yet. One full-depth run on eight captions shows which blocks change between steps."
@@ -68,6 +69,8 @@ def build(inputs: Inputs, calibration: gr.State) -> Tab:
             clock = gr.Button("Time the steps", size="sm", elem_id="time-steps", scale=0, min_width=130)
             halt = gr.Button("Cancel", size="sm", variant="stop", visible=False, scale=0, min_width=90)
         times = PlotlyChart(NOT_TIMED, elem_id="chart-time")
+
+    smoothness.build(inputs)
 
     event, other = gr.State(None), gr.State(None)
 
