@@ -9,6 +9,7 @@ import io
 import json
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,16 @@ from zipfile import BadZipFile
 import numpy as np
 
 from mddit_ui.core.errors import ConfigError
+from mddit_ui.core.inpainting import Inpainting
 from mddit_ui.core.paths import atomic_write, data_dir
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, ModelSpec, Record, SchedulerName
+from mddit_ui.core.tokens import TokenChoice
 from mddit_ui.metrics.clip import ClipScorer
 from mddit_ui.metrics.distribution import cmmd
 from mddit_ui.metrics.fidelity import latent_error, psnr, ssim
 from mddit_ui.metrics.negatives import NEGATIVES, hard_negatives
-from mddit_ui.models.loading import weights_stamp
+from mddit_ui.models.loading import load, weights_stamp
 from mddit_ui.models.registry import get_model
 from mddit_ui.service.generate import MAX_PSNR, generate
 
@@ -43,6 +46,7 @@ class Trial:
     steps: int
     guidance_scale: float
     scheduler: SchedulerName = "default"
+    given: Inpainting | None = None  # what each picture is painted on
 
     def __post_init__(self) -> None:
         if not self.prompts or len(self.prompts) != len(self.seeds):
@@ -68,6 +72,30 @@ class Trial:
                 height=spec.height,
                 width=spec.width,
             )
+
+    def givens(self) -> Iterator[Inpainting | None]:
+        """What the pictures of each batch are painted on."""
+        for start in range(0, len(self.prompts), BATCH):
+            part = slice(start, start + BATCH)
+            yield None if self.given is None else Inpainting(self.given.images[part], self.given.masks[part])
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a model runs, beside its policy.
+
+    Args:
+        name: tells it from other ways, where measurements are kept; "" for the plain one.
+        around: what is put on the transformer while it runs.
+        tokens: see ``engine.hooks.apply_policy``.
+    """
+
+    name: str = ""
+    around: Callable[[Any], AbstractContextManager] = nullcontext
+    tokens: TokenChoice = "routers"
+
+
+PLAIN = Way()
 
 
 class Measurement(Record):
@@ -100,18 +128,23 @@ class Measurement(Record):
 
 
 def measure(
-    trial: Trial, policy: Policy | None = None, *, on_image: Callable[[int, int], None] | None = None
+    trial: Trial,
+    policy: Policy | None = None,
+    *,
+    way: Way = PLAIN,
+    on_image: Callable[[int, int], None] | None = None,
 ) -> Measurement:
     """All that is known of a policy (``None``: full depth) on the pictures of a trial.
 
     Args:
+        way: how it runs otherwise.
         on_image: called with (images done, images in all) between batches; may raise ``Cancelled``.
     """
     spec = get_model(trial.model)
     parts = []
     done = 0
-    for config in trial.batches():
-        parts.append(_batch(spec, policy, config))
+    for config, given in zip(trial.batches(), trial.givens(), strict=True):
+        parts.append(_batch(spec, policy, config, given, way))
         done += config.images
         if on_image is not None:
             on_image(done, len(trial.prompts))
@@ -129,13 +162,16 @@ def pictures(trial: Trial, policy: Policy | None = None) -> np.ndarray:
     )
 
 
-def _batch(spec: ModelSpec, policy: Policy | None, config: GenerationConfig) -> dict[str, np.ndarray]:
+def _batch(
+    spec: ModelSpec, policy: Policy | None, config: GenerationConfig, given: Inpainting | None = None, way: Way = PLAIN
+) -> dict[str, np.ndarray]:
     """What is known of one batch, an entry an image but for the sums; from its file if there is one."""
-    path = _path(spec, policy, config)
+    path = _path(spec, policy, config, [each for each in (given.digest if given else "", way.name) if each])
     if (kept := _read(path)) is not None:
         return kept
-    full = None if policy is None else _batch(spec, None, config)
-    result = generate(spec.id, policy, config)
+    full = None if policy is None and way is PLAIN else _batch(spec, None, config, given)
+    with way.around(load(spec.id).transformer):
+        result = generate(spec.id, policy, config, tokens=way.tokens, inpainting=given)
     found: dict[str, Any] = _judged(spec, config, result.images)
     if full is None:
         found |= {"images": result.images, "latents": result.latents}
@@ -214,9 +250,9 @@ def _joined(spec: ModelSpec, parts: list[dict[str, np.ndarray]]) -> Measurement:
     )
 
 
-def _path(spec: ModelSpec, policy: Policy | None, config: GenerationConfig) -> Path:
+def _path(spec: ModelSpec, policy: Policy | None, config: GenerationConfig, more: list[str]) -> Path:
     question = [
-        VERSION, spec.id, weights_stamp(spec), spec.clip, policy.digest if policy else "full", config.to_dict(),
+        VERSION, spec.id, weights_stamp(spec), spec.clip, policy.digest if policy else "full", config.to_dict(), *more,
     ]  # fmt: skip
     name = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:32]
     return data_dir() / "measurements" / name[:2] / f"{name}.npz"
