@@ -1,5 +1,6 @@
 """The points of a search's charts with their pictures: a small one to hover over, and a pair for the chosen one."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -33,8 +34,12 @@ def picture(request: Any) -> dict[str, str] | None:
     return None if image is None else {"url": data_url(_small(image))}
 
 
-def pair(search: Any, key: Any) -> Iterator[PairView]:
-    """Full depth and an evaluated policy, both on the first caption of the search: made here if they are not kept."""
+def pair(search: Any, key: Any, cancelled: threading.Event | None = None) -> Iterator[PairView]:
+    """Full depth and an evaluated policy, both on the first caption of the search: made here if they are not kept.
+
+    Raises:
+        SearchError: there is no such evaluation; Cancelled: ``cancelled`` was set meanwhile.
+    """
     row = view(search)
     found = evaluation(row, key)
     if found is None:
@@ -43,7 +48,8 @@ def pair(search: Any, key: Any) -> Iterator[PairView]:
     if full is None or image is None:
         yield _pair(row, found, full, image, "Waiting for the model")
         tables = [None, found.policy_rows]
-        for news in watch(lambda report: _make(row, tables, ("Full depth", f"No. {found.number}"), report)):
+        names = ("Full depth", f"No. {found.number}")
+        for news in watch(lambda report: _make(row, tables, names, report), cancelled):
             if isinstance(news, Progress):
                 yield _pair(row, found, full, image, news.text(), news.share)
             else:
@@ -51,15 +57,15 @@ def pair(search: Any, key: Any) -> Iterator[PairView]:
     yield _pair(row, found, full, image)
 
 
-def whole_front(search: Any) -> Iterator[str]:
-    """Makes the pictures of all that is best at some budget, cheapest first; says how far it is."""
+def whole_front(search: Any, cancelled: threading.Event | None = None) -> Iterator[str]:
+    """Makes the pictures of the front, the cheapest first; says how far it is. Errors as of `pair`."""
     row = view(search)
     found = front_of(service.evaluations(row.id))[:MOST]
     if not found:
         raise SearchError("This search has no result yet.")
     missing = [each for each in found if previews.find(row.config, each.policy_rows) is None]
     tables, names = [each.policy_rows for each in missing], [f"No. {each.number}" for each in missing]
-    for news in watch(lambda report: _make(row, tables, names, report)):
+    for news in watch(lambda report: _make(row, tables, names, report), cancelled):
         if isinstance(news, Progress):
             yield news.text()
     yield f"{len(found)} points have their picture: point at one with the mouse, or with the arrow keys."

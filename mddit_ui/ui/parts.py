@@ -17,7 +17,6 @@ from mddit_ui.service import catalog
 from mddit_ui.ui.errors import escaped
 from mddit_ui.ui.grid import GridView
 from mddit_ui.ui.quotas import is_public, quotas
-from mddit_ui.ui.running import LINE
 from mddit_ui.ui.state import Session
 
 NO_ROUTERS = "This model has no token routers: the cells that computed a share of the tokens compute all of them here."
@@ -139,8 +138,6 @@ def fitted(policy: Policy | None, model: str, sites: Sequence[str], timesteps: S
 
 def busy() -> list[Any]:
     """New values of a start and a cancel button while the work runs, and the event that cancel sets."""
-    if len(LINE):
-        gr.Info("Somebody's work is running; yours waits in line and starts by itself.")
     return [gr.Button(visible=False), gr.Button(visible=True), threading.Event()]
 
 

@@ -33,25 +33,6 @@ class Progress:
         return f"{self.what} · {self.done} of {self.total}{left}" if self.total else self.what
 
 
-class Line:
-    """How many works run in this process; they wait for one another."""
-
-    def __init__(self) -> None:
-        self._count, self._lock = 0, threading.Lock()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._count += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._count -= 1
-
-    def __len__(self) -> int:
-        return self._count
-
-
-LINE = Line()
 Report = Callable[..., None]  # report(what, done, total, event=None)
 
 
@@ -75,9 +56,7 @@ def watch(
 
     def run() -> None:
         try:
-            with LINE:
-                result = work(report)
-            messages.put(("result", result))
+            messages.put(("result", work(report)))
         except BaseException as error:
             messages.put(("error", error))
 

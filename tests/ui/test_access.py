@@ -50,7 +50,8 @@ def test_nothing_is_wider_than_a_small_screen(app: App) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= NARROW, title
 
 
-def test_the_tour_is_shown_once_and_can_be_skipped(app: App) -> None:
+def test_the_tour_is_shown_once_and_the_mode_stays(app: App) -> None:
+    paper = "() => getComputedStyle(document.querySelector('.gradio-container')).backgroundColor"
     page = app.page(tour=True)
     card = page.locator("#tour .tr")
     expect(card).to_be_visible()
@@ -59,8 +60,16 @@ def test_the_tour_is_shown_once_and_can_be_skipped(app: App) -> None:
     expect(card).to_contain_text("2 of 4")
     page.click("#tour .tr-skip")
     expect(card).to_be_hidden()
+    assert page.evaluate(paper) == "rgb(246, 247, 249)"
+    page.click("#mode")
+    assert page.evaluate("document.body.classList.contains('dark')")
+    assert page.evaluate(paper) == "rgb(14, 17, 22)"
+
     page.reload()
     page.wait_for_selector('#editor .pg[data-ready="true"]')
     expect(card).to_be_hidden()
+    assert page.evaluate(paper) == "rgb(14, 17, 22)"
+    page.click("#mode")
+    assert page.evaluate(paper) == "rgb(246, 247, 249)"
     page.click("#tour-again")
     expect(card).to_contain_text("1 of 4")

@@ -15,7 +15,7 @@ from mddit_ui.store.db import open_db
 from mddit_ui.ui.state import Session, pack
 from tests.ui.conftest import App, ready
 
-LONG = 120_000  # ms; two busy cores, and a search loads the model in a process of its own
+LONG = 300_000  # ms; two busy cores, and a search loads the model in a process of its own
 CAPTION = "a large red ball on the left"
 
 
@@ -47,7 +47,7 @@ def tab(page: Page, name: str) -> None:
     page.get_by_role("tab", name=name, exact=True).click()
 
 
-def test_paint_undo_generate_reload_save_load(app: App) -> None:
+def test_paint_undo_generate_judge_reload_save_load(app: App) -> None:
     page = app.page()
     first = "####/####/####/####/####/####"  # four blocks: all are among the two outer pairs of Skip-Cache
     expect_rows(page, first)
@@ -94,6 +94,12 @@ def test_paint_undo_generate_reload_save_load(app: App) -> None:
     tab(page, "Compare")
     expect(page.locator("#runs-table tbody tr")).to_have_count(2)  # full depth, and the policy
     expect(page.locator("#chart-runs .js-plotly-plot")).to_be_visible()
+
+    # Judge it on many captions.
+    page.click("#judge")
+    expect(page.locator("#verdict")).to_contain_text("PSNR", timeout=LONG)
+    expect(page.locator("#verdict")).to_contain_text("CLIP score")
+    expect(page.locator("#judge")).to_be_visible()
 
     # What was painted is there after a reload, too.
     page.reload()

@@ -1,4 +1,4 @@
-"""The buttons that act on long work: each is pressed, and what it promises is looked for."""
+"""The buttons of a running search: each is pressed, and what it promises is looked for."""
 
 import re
 
@@ -38,27 +38,3 @@ def test_a_search_is_paused_resumed_and_stopped(app: App) -> None:
     for button in ("pause", "stop"):
         expect(page.locator(f"#search-{button}")).to_be_disabled()
     assert rows(page, "live-grid")
-
-
-def test_a_policy_is_judged_on_many_captions(app: App) -> None:
-    page = app.page()
-    tab(page, "Compare")
-    page.click("#judge")
-    verdict = page.locator("#verdict")
-    expect(verdict).to_contain_text("PSNR", timeout=LONG)
-    expect(verdict).to_contain_text("CLIP score")
-    expect(page.locator("#judge")).to_be_visible()
-
-
-def test_the_mode_changes_and_stays(app: App) -> None:
-    page = app.page()
-    paper = "() => getComputedStyle(document.querySelector('.gradio-container')).backgroundColor"
-    assert page.evaluate(paper) == "rgb(246, 247, 249)"
-    page.click("#mode")
-    assert page.evaluate("document.body.classList.contains('dark')")
-    assert page.evaluate(paper) == "rgb(14, 17, 22)"
-    page.reload()
-    page.wait_for_selector('#editor .pg[data-ready="true"]')
-    assert page.evaluate(paper) == "rgb(14, 17, 22)"
-    page.click("#mode")
-    assert page.evaluate(paper) == "rgb(246, 247, 249)"

@@ -1,12 +1,13 @@
 """The points of a search's charts: by keys and by mouse, with their pictures; and the settings of that search."""
 
 import math
+import threading
 
 import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from mddit_ui.core.errors import SearchError
+from mddit_ui.core.errors import Cancelled, SearchError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import Score, SearchConfig
 from mddit_ui.service import previews
@@ -42,6 +43,11 @@ def kept() -> str:
 def test_pictures_are_made_once_and_found_again(tiny_pixart: str) -> None:
     search = kept()
     assert front.picture({"scope": search, "key": "2"}) is None
+    cancelled = threading.Event()
+    cancelled.set()
+    for work in (front.pair(search, 2, cancelled), front.whole_front(search, cancelled)):
+        with pytest.raises(Cancelled):
+            list(work)
     *working, last = front.pair(search, 2)
     assert working
     assert all(view.busy for view in working)

@@ -14,7 +14,7 @@ from tests.ui.conftest import App
 MODEL = "tiny-pixart"
 VERBS = {"models", "make_policy", "generate", "evaluate", "start_search", "search_status", "pause_search",
          "resume_search", "stop_search"}  # fmt: skip
-PATIENCE = 240  # seconds
+PATIENCE = 600  # seconds
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,14 @@
 
 import re
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from mddit_ui.bench.serving import free_port, serving
+from mddit_ui.service import searches
 from tests.ui.conftest import ready, surroundings
 from tests.ui.test_app import CAPTION, LONG, tab
 
@@ -18,9 +20,18 @@ def done(page: Page) -> int:
     return int(found[1])
 
 
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Of both apps; no search outlives the test."""
+    yield tmp_path
+    monkeypatch.setenv("MDDIT_DATA", str(tmp_path / "data"))
+    for row in searches.recent():
+        searches.stop(row.id)
+
+
 @pytest.mark.slow  # the app starts twice, and the search once
-def test_a_search_goes_on_through_the_death_of_the_app(browser: Browser, tiny_models: Path, tmp_path: Path) -> None:
-    environment, log, port = surroundings(tmp_path, tiny_models), tmp_path / "app.log", free_port()
+def test_a_search_goes_on_through_the_death_of_the_app(browser: Browser, tiny_models: Path, folder: Path) -> None:
+    environment, log, port = surroundings(folder, tiny_models), folder / "app.log", free_port()
     page = browser.new_context(viewport={"width": 1440, "height": 1000}).new_page()
     page.add_init_script("localStorage.setItem('mddit-tour', 'done')")
     with serving(environment, log, port=port) as (url, process):

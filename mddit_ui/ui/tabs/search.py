@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from mddit_ui.core.errors import MdditError, SearchError
+from mddit_ui.core.errors import Cancelled, MdditError, SearchError
 from mddit_ui.service import searches as service
 from mddit_ui.store import searches as store
 from mddit_ui.store.db import open_db
@@ -17,7 +17,7 @@ from mddit_ui.ui.chart import PlotlyChart
 from mddit_ui.ui.errors import shown
 from mddit_ui.ui.grid import PolicyGrid
 from mddit_ui.ui.pair import ImagePair, PairView
-from mddit_ui.ui.parts import COMPUTE, Inputs, heading, view_of
+from mddit_ui.ui.parts import COMPUTE, Inputs, busy, cancel, heading, idle, view_of
 from mddit_ui.ui.quotas import is_public
 from mddit_ui.ui.searching import BEGINNING, LATER, exists, history, poll, view
 from mddit_ui.ui.table import DataTable
@@ -76,6 +76,7 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
                 draw = gr.Button(
                     "Make the pictures of the front", size="sm", interactive=False, elem_id="front-pictures"
                 )
+                halt = gr.Button("Cancel", size="sm", variant="stop", visible=False, elem_id="front-cancel")
             drawn = gr.Markdown("", elem_classes="m-note", elem_id="front-note")
         with gr.Column(elem_classes="m-panel", min_width=360):
             heading("Convergence")
@@ -156,12 +157,18 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
         return [*_on_desk(row, found, model), found.number]
 
     @shown
-    def preview(search: str, number: Any) -> Iterator[PairView]:
-        yield from fronts.pair(search, number)
+    def preview(search: str, number: Any, event: Any) -> Iterator[PairView]:
+        try:
+            yield from fronts.pair(search, number, event)
+        except Cancelled:
+            yield PairView(note="Stopped.", empty=fronts.EMPTY)
 
     @shown
-    def draw_front(search: str) -> Iterator[str]:
-        yield from fronts.whole_front(search)
+    def draw_front(search: str, event: Any) -> Iterator[str]:
+        try:
+            yield from fronts.whole_front(search, event)
+        except Cancelled:
+            yield "Stopped; the pictures that were made are kept."
 
     @shown
     def reopen(event: gr.EventData) -> list[Any]:
@@ -171,8 +178,15 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
     past.select(reopen, None, [job, *outputs, pair, drawn], **quiet).success(None, job, None, js=SHOW_JOB)
     take.click(copy, [job, inputs.model], desk, **quiet)
     picked = gr.on([front.select, curve.select], pick, [job, inputs.model], [*desk, chosen], **quiet)
-    picked.success(None, None, None, js=SHOW_PAIR).then(preview, [job, chosen], pair, **COMPUTE)
-    draw.click(draw_front, job, drawn, **COMPUTE)
+    event = gr.State(None)
+    at_once: dict[str, Any] = {**quiet, "queue": False}
+    for begun, work, asked, made in (
+        (picked.success(None, None, None, js=SHOW_PAIR).then, preview, [job, chosen, event], pair),
+        (draw.click, draw_front, [job, event], drawn),
+    ):
+        busily = begun(busy, None, [draw, halt, event], **at_once)
+        busily.then(work, asked, made, **COMPUTE).then(idle, None, [draw, halt], **at_once)
+    halt.click(cancel, event, None, **at_once)
     how = [inputs.grid, inputs.steps, inputs.guidance, inputs.scheduler]
     again = [job, inputs.model, inputs.grid, inputs.steps, inputs.scheduler]
     clone.click(shown(search_form.settings), again, [*form, *how], **quiet).then(*guess, **quiet)
