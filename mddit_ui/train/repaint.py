@@ -52,7 +52,9 @@ def repaint(wanted: Scene, rng: np.random.Generator) -> Repaint:
     reach = round(RADIUS[thing.size] * max(SCALES)) + JITTER + SHADOW
     mask = np.zeros((SIZE, SIZE), bool)
     mask[max(row - reach, 0) : row + reach, max(column - reach, 0) : column + reach] = True
-    return Repaint(render(given, seed), mask, wanted.caption(), render(wanted, seed))
+    image = render(given, seed)
+    truth = np.where(mask[..., None], render(wanted, seed), image)  # the faint end of a shadow may lie outside
+    return Repaint(image, mask, wanted.caption(), truth)
 
 
 def main() -> None:

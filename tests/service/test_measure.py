@@ -54,7 +54,9 @@ def test_an_interrupted_measurement_goes_on(trial: Trial, monkeypatch: pytest.Mo
     with pytest.raises(Cancelled):
         measure(trial, EVERY_SECOND, on_image=stop)
     made = []
-    monkeypatch.setattr(service, "generate", lambda *given: made.append(given[2].images) or generate(*given))
+    monkeypatch.setattr(
+        service, "generate", lambda *given, **more: made.append(given[2].images) or generate(*given, **more)
+    )
     seen = []
     found = measure(trial, EVERY_SECOND, on_image=lambda done, total: seen.append(done))
     assert seen == [2, 4, 5]
