@@ -11,12 +11,12 @@ from mddit_ui.charts import style
 from mddit_ui.core.records import Calibration
 
 READ_STEPS = (
-    "How alike (cosine) what the blocks give out is to what they gave one step before, mean over the second half of "
-    "the blocks. The nearer to 1, the less Skip-Cache loses: it hands out the old output."
+    "How alike (cosine) what the second half of the blocks gives out stays from one step to the next: the nearer to 1, "
+    "the less Skip-Cache loses by handing out the old output."
 )
 READ_SURFACE = (
-    "The latents in the middle of a run are pushed along two random directions, by a share of their own length; the "
-    "colour says how alike (cosine) what the last block gives out stays. A wide warm middle is a smooth model."
+    "How alike (cosine) what the last block gives out stays when the latents in the middle of a run are pushed along "
+    "two random directions, by a share of their length: the wider the part near 1, the smoother the model."
 )
 
 
@@ -87,7 +87,15 @@ def surface_figure(info: SurfaceInfo, dark: bool) -> go.Figure:
         colorbar={**style.COLORBAR, "title": {**style.COLORBAR["title"], "text": "cosine"}},
     )
     if info.title:
-        figure.update_layout(title={"text": html.escape(info.title), "font": {"size": 13}, "x": 0, "xref": "paper"})
+        words = {
+            "text": html.escape(info.title),
+            "font": {"size": 13},
+            "x": 0,
+            "xref": "paper",
+            "y": 0.98,
+            "yanchor": "top",
+        }
+        figure.update_layout(title=words, margin_t=34, height=320)
     figure.update_xaxes(title_text="push along the second direction")
     figure.update_yaxes(title_text="push along the first direction")
     return figure

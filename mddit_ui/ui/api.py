@@ -46,7 +46,7 @@ def make_policy(model: str, preset: str = "every", n: int = 2, steps: int = 20) 
     shape = shape_of(spec.id, _request(model, ["a"], 0, steps).steps, "default")
     more = {} if preset == "full" else {"n": int(n)}
     policy = PRESETS[preset](len(shape.timesteps), shape.sites, timesteps=shape.timesteps, model=spec.id, **more)
-    return {**to_dict(policy), "budget": float(shape.mac_table.budget(policy.actions))}
+    return {**to_dict(policy), "budget": float(policy.budget(shape.mac_table))}
 
 
 def generate(

@@ -119,7 +119,8 @@ def pair_of(left: RunRecord, left_images: np.ndarray, right: RunRecord, right_im
     facts.append(("Residuals held", with_unit(right.peak_cache_bytes, "B") if right.peak_cache_bytes else "none"))
     names = (_title(left), _title(right))
     if left.model != right.model:
-        names = (f"{names[0]} · {left.model}", f"{names[1]} · {right.model}")
+        same = names[0] == names[1]
+        names = (left.model, right.model) if same else (f"{names[0]} · {left.model}", f"{names[1]} · {right.model}")
     captions = captions_of(right.config, before, after)
     return PairView(left_images, right_images, names, captions, tuple(rows), tuple(facts), final=True)
 

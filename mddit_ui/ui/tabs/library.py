@@ -158,7 +158,8 @@ def _card(saved: library.Saved, shape: Any) -> Card:
     policy, notes = saved.policy, saved.policy.notes
     fits = policy.actions.shape[1] == len(shape.sites)
     if fits:
-        cost = f"{100 * shape.mac_table.budget(policy.actions):.1f} % of MACs"
+        keep = policy.keep if shape.mac_table.routed is not None else None
+        cost = f"{100 * shape.mac_table.budget(policy.actions, keep):.1f} % of MACs"
     else:
         cost = f"{100 * float((policy.actions == Action.COMPUTE).mean()):.0f} % of cells computed"
     facts = [f"{cost} · {policy.steps} steps × {policy.actions.shape[1]} blocks", *_facts(notes)]

@@ -115,7 +115,9 @@ def build(inputs: Inputs, calibration: gr.State) -> Tab:
                 for policy, name in ((None, "Full depth"), (session.policy, "This policy"))
             ]
             table = shape_of(session.model, one.steps, one.scheduler).mac_table
-            share = table.by_step(session.policy.actions) / float(table.site_macs.sum() + table.rest_macs)
+            share = table.by_step(session.policy.actions, session.policy.keep) / float(
+                table.site_macs.sum() + table.rest_macs
+            )
             info = profile.profile_info(ends[1], ends[0], share)
             return ChartView(lambda dark: profile.profile_figure(info, dark), profile.READ)
 
