@@ -7,10 +7,13 @@ from functools import partial
 import numpy as np
 
 from mddit_ui.core.policy import Action, Policy
+from mddit_ui.core.tokens import BINS
 from mddit_ui.search.space import Space, ranks
 
 SKIP_MODES = 3  # the field that turns cache cells into skip cells has 3 x 3 cosines
 SKIP_AT = 2.0  # ... and does so above this
+RATIO_MODES = 3  # the field that lets computed cells run on a part of their tokens
+RATIO_SCALE = 0.5  # of that field: at the usual first step size, ratios down to the least bin are tried
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +28,8 @@ class Encoding:
         basis: (dimension, steps, sites) fields of what is computed; see ``rows_and_columns``, ``cosines``.
         importance: (steps, sites) of what computing a cell is worth, any unit; ``None`` when unknown.
         prior: how far the importance moves the scores; below 1 the start stays the start.
+        ratios: whether more numbers choose the share of its tokens that each cell runs on, around the start's, in bins;
+            nothing where the model has no routers.
     """
 
     space: Space
@@ -32,9 +37,11 @@ class Encoding:
     basis: np.ndarray
     importance: np.ndarray | None = None
     prior: float = 0.05
+    ratios: bool = False
     _base: np.ndarray = field(init=False, repr=False)
     _skip_base: np.ndarray = field(init=False, repr=False)
     _skip_basis: np.ndarray = field(init=False, repr=False)
+    _ratio_basis: np.ndarray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         computed = np.where(self.start.actions == Action.COMPUTE, 1.0, -1.0)
@@ -44,17 +51,30 @@ class Encoding:
         object.__setattr__(self, "_base", computed)
         object.__setattr__(self, "_skip_base", skipped)
         object.__setattr__(self, "_skip_basis", cosines(*self.space.shape, SKIP_MODES, constant=True))
+        has_ratios = self.ratios and self.space.table.routed is not None
+        shares = cosines(*self.space.shape, RATIO_MODES, constant=True)
+        object.__setattr__(self, "_ratio_basis", shares if has_ratios else shares[:0])
 
     @property
     def dimension(self) -> int:
-        return len(self.basis) + len(self._skip_basis)
+        return len(self.basis) + len(self._skip_basis) + len(self._ratio_basis)
 
     def decode(self, x: np.ndarray) -> Policy:
         """The policy of vector x (dimension,)."""
         x = np.asarray(x, float)
         scores = self._base + np.tensordot(x[: len(self.basis)], self.basis, 1)
-        skip = self._skip_base + np.tensordot(x[len(self.basis) :], self._skip_basis, 1)
-        return self.space.policy(scores, skip > SKIP_AT)
+        first, last = len(self.basis), len(self.basis) + len(self._skip_basis)
+        skip = self._skip_base + np.tensordot(x[first:last], self._skip_basis, 1)
+        return self.space.policy(scores, skip > SKIP_AT, self._keep(x[last:]))
+
+    def _keep(self, x: np.ndarray) -> np.ndarray | None:
+        """(steps, sites) bins of the ratios round those of the start."""
+        if not len(x):
+            return None
+        start = np.ones(self.space.shape) if self.start.keep is None else self.start.keep
+        bins = np.array(BINS)
+        wanted = start - RATIO_SCALE * np.tensordot(x, self._ratio_basis, 1)
+        return bins[np.abs(wanted[..., None] - bins).argmin(-1)]
 
 
 def cells(steps: int, sites: int) -> np.ndarray:
@@ -108,13 +128,15 @@ def _encoding(
     *,
     basis: Callable[[int, int], np.ndarray],
     prior: float = Encoding.prior,
+    ratios: bool = False,
 ) -> Encoding:
-    return Encoding(space, start, basis(*space.shape), importance, prior)
+    return Encoding(space, start, basis(*space.shape), importance, prior, ratios)
 
 
 # All are within one cell of the budget, whatever the vector: they only order the cells, the space spends the budget.
 ENCODINGS: dict[str, Callable[[Space, Policy, np.ndarray | None], Encoding]] = {
     "mixed": partial(_encoding, basis=mostly_rows),
+    "ratios": partial(_encoding, basis=mostly_rows, ratios=True),  # "mixed" where the model has no routers
     "rows": partial(_encoding, basis=rows_and_columns),
     "cosines": partial(_encoding, basis=partial(cosines, modes=6)),
     "calibrated": partial(_encoding, basis=partial(cosines, modes=6), prior=5.0),  # the start breaks ties alone

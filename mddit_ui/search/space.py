@@ -68,20 +68,29 @@ class Space:
     def holds(self, policy: Policy) -> bool:
         """Whether a policy is within the budget and keeps what is locked."""
         kept = self._locked != FREE
-        return self.table.budget(policy.actions) <= self.budget * (1 + 1e-9) and bool(
+        return self.table.budget(policy.actions, policy.keep) <= self.budget * (1 + 1e-9) and bool(
             (policy.actions[kept] == self._locked[kept]).all()
         )
 
-    def policy(self, scores: np.ndarray, skip: np.ndarray | None = None, **more) -> Policy:
+    def policy(
+        self, scores: np.ndarray, skip: np.ndarray | None = None, keep: np.ndarray | None = None, **more
+    ) -> Policy:
         """Computes the cells of highest score until the budget is spent; the others are cached, or skipped if told.
 
         At most one cell's MACs are left over. A cell with nothing to take from the cache is skipped.
 
         Args:
             scores: (steps, sites); skip: (steps, sites) bool; more: name, notes.
+            keep: (steps, sites) share of the tokens that a cell runs on if it is computed: what that saves is spent
+                on other cells.
         """
+        costs = self.table.cells(np.full(self.shape, Action.COMPUTE), keep)
+        macs = self._macs + float((self.table.site_macs - costs)[self._must].sum())
         computed = self._must.copy()
-        computed.flat[self._affordable(np.asarray(scores, float).ravel())] = True
+        computed.flat[self._affordable(np.asarray(scores, float).ravel(), costs.ravel(), macs)] = True
+        if keep is not None:
+            keep = np.where(computed, keep, 1.0)
+            more["keep"] = keep if (keep < 1).any() else None
         return self._legal(computed, skip, **more)
 
     def _legal(self, computed: np.ndarray, skip: np.ndarray | None, **more) -> Policy:
@@ -113,14 +122,14 @@ class Space:
             return self.nearest(actions, importance, **more)
         return self._legal(computed, actions == Action.SKIP, **more)
 
-    def _affordable(self, scores: np.ndarray) -> np.ndarray:
+    def _affordable(self, scores: np.ndarray, costs: np.ndarray, macs: float) -> np.ndarray:
         order = self._may[np.argsort(-scores[self._may], kind="stable")]
-        costs = np.broadcast_to(self.table.site_macs, self.shape).ravel()[order]
+        costs = costs[order]
         slack = 1e-9 * self.table.full(self.steps)
         spent = np.cumsum(costs)
-        count = int(np.searchsorted(spent, self._macs + slack, side="right"))
+        count = int(np.searchsorted(spent, macs + slack, side="right"))
         chosen = list(order[:count])
-        left = self._macs + slack - (spent[count - 1] if count else 0.0)
+        left = macs + slack - (spent[count - 1] if count else 0.0)
         rest, costs = order[count:], costs[count:]
         while (fits := np.flatnonzero(costs <= left)).size:  # cheaper cells that still fit
             chosen.append(rest[fits[0]])

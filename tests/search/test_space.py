@@ -1,5 +1,7 @@
 """Every policy of a space is legal, within one cell of the budget, and keeps the locked cells."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -10,6 +12,7 @@ from mddit_ui.core.cost import MacTable
 from mddit_ui.core.errors import PolicyError, SearchError
 from mddit_ui.core.policy import Action
 from mddit_ui.core.presets import every
+from mddit_ui.core.tokens import BINS
 from mddit_ui.search.encoding import Encoding, cosines, mostly_rows, rows_and_columns
 from mddit_ui.search.space import FREE, Space, locked_from_rows, ranks
 
@@ -130,3 +133,35 @@ def test_bases():
 def test_ranks():
     np.testing.assert_allclose(ranks(np.array([[3.0, -1.0], [7.0, 3.0]])), [[1 / 6, -0.5], [0.5, -1 / 6]])
     assert ranks(np.array([5.0])).tolist() == [0.0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), space=spaces())
+def test_ratios_are_a_further_gene_and_the_budget_is_still_met(data, space):
+    shares = 0.1 + 0.9 * np.tile(np.array(BINS)[:, None], len(space.table.sites)) ** 2
+    routed = replace(space, table=replace(space.table, routed=shares))
+    start = routed.policy(data.draw(hnp.arrays(float, space.shape, elements=NUMBERS)))
+    encoding = Encoding(routed, start, mostly_rows(*space.shape), ratios=True)
+    assert encoding.decode(np.zeros(encoding.dimension)) == start
+    assert encoding.dimension > Encoding(space, start, mostly_rows(*space.shape), ratios=True).dimension  # no routers
+    vector = data.draw(hnp.arrays(float, encoding.dimension, elements=st.floats(-100, 100)))
+    policy = encoding.decode(vector)
+    assert routed.holds(policy)
+    if policy.keep is not None:
+        assert set(np.round(policy.keep, 4).ravel().tolist()) <= set(np.float32(BINS).tolist()) | set(BINS)
+        assert (policy.keep[policy.actions != Action.COMPUTE] == 1).all()
+        macs = routed.table.total(policy.actions, policy.keep)
+        could = (routed.locked == FREE) & (policy.actions != Action.COMPUTE)
+        if could.any():  # not even the cheapest would fit, with all its tokens
+            dearest = np.broadcast_to(routed.table.site_macs, space.shape)[could].min()
+            assert macs + dearest > space.budget * routed.table.full(space.steps) * (1 - 1e-8)
+
+
+def test_what_a_ratio_saves_is_spent_on_other_cells():
+    table = MacTable(tuple("abcd"), np.full(4, 10.0), 0.0, np.tile(np.array(BINS)[:, None], 4))
+    space = Space(table, 4, 0.5)
+    scores = -np.arange(16.0).reshape(4, 4)
+    assert (space.policy(scores).actions == Action.COMPUTE).sum() == 8
+    half = space.policy(scores, keep=np.full((4, 4), 0.5))
+    assert (half.actions == Action.COMPUTE).all()
+    assert half.budget(table) == pytest.approx(0.5)
