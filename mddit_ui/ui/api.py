@@ -195,7 +195,7 @@ def _score(score: Score) -> dict[str, Any]:
 
 def _status(row: SearchRow) -> dict[str, Any]:
     best = row.best
-    found = None
+    found: dict[str, Any] | None = None
     if best is not None:
         found = {"rows": list(best.policy_rows), "carry": row.config.carry, "budget": best.budget}
         found["score"] = _score(best.score)

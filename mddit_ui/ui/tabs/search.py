@@ -105,8 +105,8 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
             )
         past = DataTable("", elem_id="search-history")
 
-    buttons = [pause, resume, stop, take, link, clone, draw]
-    outputs = [live, status, front, curve, cells, shares, log, past, *buttons, nothing]
+    buttons: list[Any] = [pause, resume, stop, take, link, clone, draw]
+    outputs: list[Any] = [live, status, front, curve, cells, shares, log, past, *buttons, nothing]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
     @shown
@@ -180,12 +180,12 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
     picked = gr.on([front.select, curve.select], pick, [job, inputs.model], [*desk, chosen], **quiet)
     event = gr.State(None)
     at_once: dict[str, Any] = {**quiet, "queue": False}
-    for begun, work, asked, made in (
+    for begun, work, given, made in (
         (picked.success(None, None, None, js=SHOW_PAIR).then, preview, [job, chosen, event], pair),
         (draw.click, draw_front, [job, event], drawn),
     ):
         busily = begun(busy, None, [draw, halt, event], **at_once)
-        busily.then(work, asked, made, **COMPUTE).then(idle, None, [draw, halt], **at_once)
+        busily.then(work, given, made, **COMPUTE).then(idle, None, [draw, halt], **at_once)
     halt.click(cancel, event, None, **at_once)
     how = [inputs.grid, inputs.steps, inputs.guidance, inputs.scheduler]
     again = [job, inputs.model, inputs.grid, inputs.steps, inputs.scheduler]
