@@ -34,6 +34,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--racing", action="store_true", help="policies that are behind after some of the prompts are not tried on all"
     )
+    parser.add_argument(
+        "--ratios", action="store_true", help="search for ratios of tokens too, on a model with routers (scenes-routed)"
+    )
     parser.add_argument("--evaluations", type=int, default=200, help="policies to try (default 200)")
     parser.add_argument("--steps", type=int, help="inference steps (default: the model's)")
     parser.add_argument("--population", type=int, help="policies of a generation (default: the method's own)")
@@ -72,6 +75,7 @@ def run(args: Namespace) -> None:
         budget=most,
         least_budget=least,
         method=args.method,
+        ratios=args.ratios,
         racing=args.racing,
         evaluations=args.evaluations,
         seed=args.search_seed,

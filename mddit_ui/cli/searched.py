@@ -60,6 +60,7 @@ def policy_of(row: SearchRow, evaluation: EvaluationRow) -> Policy:
         evaluation.policy_rows,
         sites=view.sites,
         timesteps=view.timesteps,
+        keep=evaluation.keep,
         carry=config.carry,
         model=config.model,
         name=f"searched {evaluation.budget:.2f}",

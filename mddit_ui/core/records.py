@@ -168,6 +168,7 @@ class SearchConfig(Record):
     budget: Annotated[float, Field(ge=0.05, le=1)] = 0.5
     least_budget: Annotated[float, Field(ge=0.05, le=1)] | None = None
     method: MethodName = "cma-es"
+    ratios: bool = False  # of tokens, too, where the model has routers
     racing: bool = False  # policies that are behind after some of the prompts are not evaluated on all
     evaluations: Annotated[int, Field(ge=1, le=100_000)] = 100
     seed: Annotated[int, Field(ge=1, lt=2**31)] = 1

@@ -7,6 +7,7 @@ from itertools import islice, zip_longest
 
 import numpy as np
 
+from mddit_ui.core.errors import SearchError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import SearchConfig
 from mddit_ui.core.sensitivity import Sensitivity
@@ -58,7 +59,7 @@ def make_task(
     levels = [replace(space, budget=budget) for budget in budgets(config)]
     starts = [portfolio(level, sensitivity, config.start) for level in levels]
     count = max(config.evaluations // STARTS_SHARE, len(levels))
-    make = method or METHODS[config.method]
+    make = method or _method(space, config)
 
     def methods(ranked: Sequence[tuple[Policy, float]], restarts: int) -> Method:
         return TakingTurns([make(_setting(level, config, sensitivity, ranked, restarts)) for level in levels])
@@ -71,6 +72,16 @@ def make_task(
         evaluations=config.evaluations,
         racing=Racing.halving(len(config.prompts)) if config.racing else Racing(len(config.prompts)),
     )
+
+
+def _method(space: Space, config: SearchConfig) -> Callable[[Setting], Method]:
+    if not config.ratios:
+        return METHODS[config.method]
+    if space.table.routed is None:
+        raise SearchError(f"{config.model} has no token routers, so there are no ratios to search for.")
+    if config.method not in OPTIMIZERS:
+        raise SearchError(f"Ratios are searched for by {', '.join(OPTIMIZERS)}, not by {config.method}.")
+    return partial(vectors, optimizer=config.method, encoding="ratios")
 
 
 def budgets(config: SearchConfig) -> list[float]:

@@ -11,7 +11,7 @@ from itertools import takewhile
 
 from mddit_ui.core.errors import Cancelled, MdditError
 from mddit_ui.core.policy import Policy
-from mddit_ui.core.records import Calibration, GenerationConfig, ModelSpec, Score, SearchConfig
+from mddit_ui.core.records import Calibration, GenerationConfig, ModelSpec, Score, SearchConfig, nested
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.search.loop import Evaluation, Evaluator, search
 from mddit_ui.search.portfolio import baselines
@@ -160,16 +160,22 @@ def _evaluation_row(evaluation: Evaluation, space: Space) -> EvaluationRow:
         generation=evaluation.generation,
         policy_rows=evaluation.policy.rows,
         digest=evaluation.policy.digest,
-        budget=space.table.budget(evaluation.policy.actions),
+        budget=evaluation.policy.budget(space.table),
         score=evaluation.score,
         objective=evaluation.objective,
         seconds=evaluation.seconds,
+        keep=None if (keep := evaluation.policy.keep) is None else nested(keep.astype(float), 4),
     )
 
 
 def _evaluation(row: EvaluationRow, space: Space) -> Evaluation:
     policy = Policy.from_rows(
-        row.policy_rows, sites=space.table.sites, timesteps=space.timesteps, carry=space.carry, model=space.model
+        row.policy_rows,
+        sites=space.table.sites,
+        timesteps=space.timesteps,
+        keep=row.keep,
+        carry=space.carry,
+        model=space.model,
     )
     return Evaluation(row.number, row.generation, policy, row.score, row.objective, row.seconds)
 

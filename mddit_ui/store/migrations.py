@@ -58,4 +58,12 @@ def runs(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE INDEX runs_by_age ON runs (created)")
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (searches_and_evaluations, runs)
+def ratios_of_evaluations(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE evaluations ADD COLUMN keep TEXT")
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+    searches_and_evaluations,
+    runs,
+    ratios_of_evaluations,
+)

@@ -31,6 +31,7 @@ class EvaluationRow:
     score: Score
     objective: float
     seconds: float
+    keep: list[list[float]] | None = None  # (steps, sites) share of the tokens that each cell runs on; none: all
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,7 @@ def add_evaluation(db: Database, search: str, row: EvaluationRow) -> None:
     with db.write() as connection:
         connection.execute(
             "INSERT INTO evaluations (search, number, generation, digest, policy_rows, budget, score, objective, "
-            "seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (search, digest) DO NOTHING",
+            "seconds, keep) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (search, digest) DO NOTHING",
             (
                 search,
                 row.number,
@@ -206,6 +207,7 @@ def add_evaluation(db: Database, search: str, row: EvaluationRow) -> None:
                 json.dumps(row.score.to_dict()),
                 None if math.isnan(row.objective) else row.objective,
                 row.seconds,
+                None if row.keep is None else json.dumps(row.keep),
             ),
         )
 
@@ -327,4 +329,5 @@ def _evaluation_row(row: sqlite3.Row) -> EvaluationRow:
         score=Score.from_dict(json.loads(row["score"])),
         objective=math.nan if row["objective"] is None else row["objective"],
         seconds=row["seconds"],
+        keep=None if row["keep"] is None else json.loads(row["keep"]),
     )

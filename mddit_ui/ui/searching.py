@@ -68,11 +68,15 @@ def evaluation(row: SearchRow, key: Any) -> EvaluationRow | None:
     return next((each for each in found if each.number == wanted), None)
 
 
+def policy_of(row: SearchRow, found: EvaluationRow) -> Policy:
+    """The policy of an evaluation. Loads nothing."""
+    name = f"search {row.id[:6]} no. {found.number}"
+    return Policy.from_rows(found.policy_rows, keep=found.keep, carry=row.config.carry, name=name)
+
+
 def grid_of(row: SearchRow, found: EvaluationRow) -> GridView:
     """The policy of an evaluation on its model."""
-    name = f"search {row.id[:6]} no. {found.number}"
-    policy = Policy.from_rows(found.policy_rows, carry=row.config.carry, name=name)
-    return view_of(row.config.model, policy, row.config.steps, row.config.scheduler)
+    return view_of(row.config.model, policy_of(row, found), row.config.steps, row.config.scheduler)
 
 
 def status_html(row: SearchRow) -> str:

@@ -32,6 +32,7 @@ def test_it_opens_and_goes_on(tmp_path, version):
     assert row.best.score.clip_scores == (30.0, 31.0)
     first, second = searches.evaluations(db, SEARCH)
     assert (first.objective, first.policy_rows) == (30.5, ("##", "=="))
+    assert (first.keep, second.keep) == ([[1.0, 0.5], [1.0, 1.0]] if version >= 3 else None, None)
     assert second.objective != second.objective
     assert searches.queue(db, SEARCH, only_if=("paused",))
     kept = [record.id for record in runs.recent(db)]
