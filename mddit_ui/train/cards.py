@@ -95,6 +95,36 @@ captions describe. Edges: mean squared difference of neighbouring pixels, as a s
 with `python -m mddit_ui.train.report --only scenes-lcm --cards`.
 """
 
+ROUTED = """# scenes-routed
+
+`scenes-pixart` with token routers (DiffRatio-MoD, arXiv 2412.16822): a block may run on its most important tokens
+alone.
+
+```python
+from diffusers import PixArtAlphaPipeline
+from mddit_ui.models.routed_dit import use_target  # diffusers finds the class because it was imported
+
+pipe = PixArtAlphaPipeline.from_pretrained("assets/models/scenes-routed")
+use_target(pipe.transformer, 0.6)  # 0.8, 0.6, 0.5: the mean share of the tokens; None: all
+image = pipe(
+    "a large red heart at the top left and a small blue ring in the center on a teal background",
+    num_inference_steps=20, guidance_scale=2.5, clean_caption=False, use_resolution_binning=False,
+).images[0]
+```
+
+One set of weights and a table of ratios for each target, by block and region of timesteps. Or as a policy:
+`mddit policies learned --model scenes-routed --target 0.6`. It knows the words of its caption grammar (`grammar.json`)
+and no others. Fine-tuned on a CPU by `mddit_ui.train.routed`.
+
+## Figures
+
+{figures}
+
+"Hard negatives" are captions that are wrong in exactly one attribute; no training stream contains the scenes that these
+captions describe. Rows of the samples: teacher, all tokens, the targets. Made with
+`python -m mddit_ui.train.report --only scenes-routed --cards`.
+"""
+
 DIT = """# scenes-dit
 
 A small class-conditional DiT (arXiv 2212.09748) that diffusers loads like any other:
@@ -129,6 +159,11 @@ def lcm_card(lines: list[str]) -> str:
 def dit_card(lines: list[str]) -> str:
     header = HEADER.format(library="diffusers", tags="class-conditional, dit")
     return header + DIT.format(figures="\n".join(f"- {line}" for line in lines))
+
+
+def routed_card(lines: list[str]) -> str:
+    header = HEADER.format(library="diffusers", tags="text-to-image, pixart, mixture-of-depths")
+    return header + ROUTED.format(figures="\n".join(f"- {line}" for line in lines))
 
 
 def pixart_card(lines: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""The figures of `scenes-lcm` and `scenes-dit`: what `train.report` prints and writes into their cards."""
+"""The figures of `scenes-lcm`, `scenes-routed` and `scenes-dit`: what `train.report` prints and puts into their cards."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ import torch
 from diffusers import DiffusionPipeline, DiTPipeline, PixArtAlphaPipeline
 
 from mddit_ui.metrics.clip import ClipScorer
+from mddit_ui.models.routed_dit import use_target
+from mddit_ui.service.catalog import describe
+from mddit_ui.service.routed import learned_policy
 from mddit_ui.train import dit
 from mddit_ui.train.captions import class_scenes, heldout_scenes
 from mddit_ui.train.judge import Judge, choices, verdict
 from mddit_ui.train.lcm import lcm_scheduler
 from mddit_ui.train.publish import generate
+from mddit_ui.train.routed import ratio_lines
 from mddit_ui.train.scenes import render
 from mddit_ui.train.vae import heldout_pictures
 
@@ -51,6 +55,35 @@ def lcm_figures(models: Path, captions: int, dtype: torch.dtype) -> tuple[list[s
     return lines, shown
 
 
+def routed_figures(models: Path, captions: int, dtype: torch.dtype) -> tuple[list[str], torch.Tensor]:
+    """The routed model with all tokens and at each of its targets, beside its teacher; its pictures, a row each."""
+    judge = Judge.load(models / "scenes-clip")
+    asked = [scene.caption() for scene in heldout_scenes(np.random.default_rng(SEED), captions)]
+    options = choices(asked, SEED)
+    folder = str(models / "scenes-routed")
+    lines, rows = [], []
+
+    def told(what: str, pictures: torch.Tensor) -> None:
+        scores = judge.scores(pictures, options)
+        right, mistakes = verdict(scores, options)
+        lines.append(
+            f"{what}: true caption first among 15 hard negatives {right:.1%} ({captions} captions; mistaken: "
+            f"{mistakes}), CLIP score {100 * scores[:, 0].mean():.1f}"
+        )
+        rows.append(pictures[:8])
+
+    told("Teacher", generate(_load(PixArtAlphaPipeline, models / "scenes-pixart", dtype), asked, SEED))
+    student = _load(PixArtAlphaPipeline, models / "scenes-routed", dtype)
+    told("All tokens", generate(student, asked, SEED))
+    for target in student.transformer.config.targets:
+        policy = learned_policy(folder, target)
+        use_target(student.transformer, target)
+        share = policy.budget(describe(folder, policy.steps).mac_table)
+        told(f"Target {target:g}, {share:.1%} of the MACs", generate(student, asked, SEED))
+    lines += ratio_lines(student.transformer).splitlines()
+    return [line.strip() for line in lines], torch.cat(rows)
+
+
 @torch.inference_mode()
 def dit_figures(models: Path, pictures: int, dtype: torch.dtype) -> tuple[list[str], torch.Tensor]:
     """How many pictures show their class, by the CLIP, all classes equally often."""
@@ -78,7 +111,10 @@ def write_real(models: Path, count: int = 500) -> None:
     scorer = ClipScorer.load(str(models / "scenes-clip"))
     by_caption = heldout_scenes(np.random.default_rng(SEED), count)
     by_class = [scene for scene in class_scenes() for _ in range(count // 48)]
-    for name, scenes in (("scenes-pixart", by_caption), ("scenes-lcm", by_caption), ("scenes-dit", by_class)):
+    by_model = {
+        "scenes-pixart": by_caption, "scenes-lcm": by_caption, "scenes-routed": by_caption, "scenes-dit": by_class,
+    }  # fmt: skip
+    for name, scenes in by_model.items():
         if (models / name).is_dir():
             drawn = np.stack([render(scene, SEED + number) for number, scene in enumerate(scenes)])
             np.save(models / name / "real.npy", scorer.embed_images(drawn).astype(np.float16))
