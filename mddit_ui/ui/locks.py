@@ -55,4 +55,13 @@ def keep_locked(made: Policy, painted: Policy | None, locked: Sequence[str] | No
         free = np.flatnonzero(~mask[:first, site])
         if actions[first, site] == Action.CACHE and mask[first, site] and free.size:
             actions[free[-1], site] = Action.COMPUTE
-    return replace(made, actions=repair(actions))
+    return replace(made, actions=repair(actions), keep=_shares(mask, painted, made))
+
+
+def _shares(mask: np.ndarray, painted: Policy, made: Policy) -> np.ndarray | None:
+    """The shares of tokens of the locked cells as they were painted; ``None`` where all cells compute all."""
+    if painted.keep is None and made.keep is None:
+        return None
+    before, after = (np.ones(mask.shape) if each.keep is None else each.keep for each in (painted, made))
+    keep = np.where(mask, before, after)
+    return None if (keep == 1).all() else keep

@@ -98,3 +98,11 @@ def test_the_oldest_measurement_is_forgotten() -> None:
     names = [kept.keep(each) for each in all_]
     assert [kept.find(name) for name in names] == [None, all_[1], all_[2]]
     assert kept.keep(Sensitivity(np.full((1, 2, 2), 0.3), np.ones((2, 2)))) == names[2]
+
+
+def test_locked_cells_keep_their_share_of_the_tokens() -> None:
+    painted = Policy.from_rows(["##", "##"], keep=np.array([[0.5, 0.5], [0.5, 1.0]]))
+    kept = keep_locked(Policy.full(2, 2), painted, ("#?", "??"))
+    assert kept.keep is not None
+    assert kept.keep.tolist() == [[0.5, 1], [1, 1]]
+    assert keep_locked(Policy.full(2, 2), painted, ("??", "?#")).keep is None

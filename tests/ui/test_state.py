@@ -32,6 +32,13 @@ def test_a_session_comes_back(cells: np.ndarray, name: str, prompt: str, seed: i
     assert again.policy.name == name
 
 
+def test_what_is_carried_and_shares_of_tokens_come_back() -> None:
+    policy = Policy.from_rows(["###", "#=#"], carry="output", keep=np.array([[1, 0.6, 1], [0.3, 1, 1]]))
+    session = Session("m", policy, GenerationConfig(prompts=("a",)))
+    assert unpack(pack(session)) == session
+    assert unpack(pack(session)).policy.carry == "output"
+
+
 @given(
     st.one_of(st.text(max_size=300), st.binary(max_size=300).map(lambda raw: base64.urlsafe_b64encode(raw).decode()))
 )
