@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,21 +16,20 @@ from mddit_ui.store import previews as store
 from mddit_ui.store.db import open_db
 
 
-def find(config: SearchConfig, rows: Sequence[str] | None) -> np.ndarray | None:
+def find(config: SearchConfig, policy: Policy | None) -> np.ndarray | None:
     """(h, w, 3) uint8 of a policy (``None``: full depth), if it was made before with these weights. Loads nothing."""
-    return store.find(open_db(), _key(config, rows))
+    return store.find(open_db(), _key(config, policy))
 
 
 def make(
-    config: SearchConfig, rows: Sequence[str] | None, generate: Callable[..., Any] = generating.generate, **more: Any
+    config: SearchConfig, policy: Policy | None, generate: Callable[..., Any] = generating.generate, **more: Any
 ) -> np.ndarray:
     """As ``find``; a picture that isn't there is made and kept. ``more`` goes to ``generate``, which may be another."""
-    found = find(config, rows)
+    found = find(config, policy)
     if found is not None:
         return found
-    policy = None if rows is None else Policy.from_rows(rows, carry=config.carry)
     result = generate(config.model, policy, request(config), **more)
-    return store.save(open_db(), _key(config, rows), result.images[0])
+    return store.save(open_db(), _key(config, policy), result.images[0])
 
 
 def request(config: SearchConfig) -> GenerationConfig:
@@ -47,9 +46,7 @@ def request(config: SearchConfig) -> GenerationConfig:
     )
 
 
-def _key(config: SearchConfig, rows: Sequence[str] | None) -> str:
+def _key(config: SearchConfig, policy: Policy | None) -> str:
     spec = get_model(config.model)
-    question = [spec.id, weights_stamp(spec), request(config).to_dict(), rows and list(rows)]
-    if rows and config.carry != "residual":
-        question.append(config.carry)
+    question = [spec.id, weights_stamp(spec), request(config).to_dict(), policy and policy.digest]
     return hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,20 +1,21 @@
 """The points of a search's charts with their pictures: a small one to hover over, and a pair for the chosen one."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from mddit_ui.core.errors import MdditError, SearchError
+from mddit_ui.core.policy import Policy
 from mddit_ui.service import generate as generating
 from mddit_ui.service import previews
 from mddit_ui.service import searches as service
 from mddit_ui.store.searches import EvaluationRow, SearchRow
 from mddit_ui.ui.pair import FULL, PairView, data_url
 from mddit_ui.ui.running import Progress, Report, watch
-from mddit_ui.ui.searching import evaluation, front_of, view
+from mddit_ui.ui.searching import evaluation, front_of, policy_of, view
 from mddit_ui.ui.zero import has_zero_gpu, on_gpu
 
 THUMBNAIL = 128  # px on the screen
@@ -28,7 +29,7 @@ def picture(request: Any) -> dict[str, str] | None:
     try:
         row = view(search)
         found = evaluation(row, key)
-        image = None if found is None else previews.find(row.config, found.policy_rows)
+        image = None if found is None else previews.find(row.config, policy_of(row, found))
     except MdditError:
         return None
     return None if image is None else {"url": data_url(_small(image))}
@@ -44,12 +45,12 @@ def pair(search: Any, key: Any, cancelled: threading.Event | None = None) -> Ite
     found = evaluation(row, key)
     if found is None:
         raise SearchError("This point is no evaluation of the search; click a dot.")
-    full, image = previews.find(row.config, None), previews.find(row.config, found.policy_rows)
+    policy = policy_of(row, found)
+    full, image = previews.find(row.config, None), previews.find(row.config, policy)
     if full is None or image is None:
         yield _pair(row, found, full, image, "Waiting for the model")
-        tables = [None, found.policy_rows]
-        names = ("Full depth", f"No. {found.number}")
-        for news in watch(lambda report: _make(row, tables, names, report), cancelled):
+        wanted = {"Full depth": None, f"No. {found.number}": policy}
+        for news in watch(lambda report: _make(row, wanted, report), cancelled):
             if isinstance(news, Progress):
                 yield _pair(row, found, full, image, news.text(), news.share)
             else:
@@ -63,26 +64,24 @@ def whole_front(search: Any, cancelled: threading.Event | None = None) -> Iterat
     found = front_of(service.evaluations(row.id))[:MOST]
     if not found:
         raise SearchError("This search has no result yet.")
-    missing = [each for each in found if previews.find(row.config, each.policy_rows) is None]
-    tables, names = [each.policy_rows for each in missing], [f"No. {each.number}" for each in missing]
-    for news in watch(lambda report: _make(row, tables, names, report), cancelled):
+    policies = {f"No. {each.number}": policy_of(row, each) for each in found}
+    missing = {name: policy for name, policy in policies.items() if previews.find(row.config, policy) is None}
+    for news in watch(lambda report: _make(row, missing, report), cancelled):
         if isinstance(news, Progress):
             yield news.text()
     yield f"{len(found)} points have their picture: point at one with the mouse, or with the arrow keys."
 
 
-def _make(
-    row: SearchRow, tables: Sequence[Sequence[str] | None], names: Sequence[str], report: Report
-) -> list[np.ndarray]:
+def _make(row: SearchRow, wanted: Mapping[str, Policy | None], report: Report) -> list[np.ndarray]:
     """Called in a thread; a model of another process can't tell how far it is."""
     made = []
-    for rows, name in zip(tables, names, strict=True):
+    for name, policy in wanted.items():
         report(name, 0, 0)
         if has_zero_gpu():
-            made.append(previews.make(row.config, rows, on_gpu(generating.generate)))
+            made.append(previews.make(row.config, policy, on_gpu(generating.generate)))
         else:
             told = lambda event, name=name: report(name, event.step + 1, event.steps)  # noqa: E731
-            made.append(previews.make(row.config, rows, on_step=told))
+            made.append(previews.make(row.config, policy, on_step=told))
     return made
 
 

@@ -66,9 +66,9 @@ def test_pictures_are_made_once_and_found_again(tiny_pixart: str) -> None:
     *_, said = front.whole_front(search)
     assert said.startswith("2 points")
     config = store.get(open_db(), search).config
-    assert previews.find(config, CHEAP) is not None
-    assert previews.find(config, MINE) is None  # it is on no front
-    assert previews.find(config.replace(image_seeds=(1,)), CHEAP) is None
+    assert previews.find(config, Policy.from_rows(CHEAP)) is not None
+    assert previews.find(config, Policy.from_rows(MINE)) is None  # it is on no front
+    assert previews.find(config.replace(image_seeds=(1,)), Policy.from_rows(CHEAP)) is None
 
 
 @pytest.mark.parametrize("asked", [None, {}, {"scope": "x", "key": "1"}, {"scope": "0" * 32, "key": "1"}, {"scope": 7}])
