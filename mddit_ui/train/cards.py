@@ -95,6 +95,36 @@ captions describe. Edges: mean squared difference of neighbouring pixels, as a s
 with `python -m mddit_ui.train.report --only scenes-lcm --cards`.
 """
 
+SKIP = """# scenes-skip
+
+`scenes-pixart` with long skip branches (Skip-DiT, arXiv 2411.17616): the output of block i joins the input of block
+13 - i, so that the middle may be old (Skip-Cache).
+
+```python
+import mddit_ui as mddit
+from diffusers import PixArtAlphaPipeline
+from mddit_ui.models import skip_dit  # diffusers finds the class because it was imported
+
+pipe = PixArtAlphaPipeline.from_pretrained("assets/models/scenes-skip")
+with mddit.apply_policy(pipe, mddit.Policy.load("saved_policies/skip-cache-2.json")):
+    image = pipe(
+        "a large red heart at the top left and a small blue ring in the center on a teal background",
+        num_inference_steps=20, guidance_scale=2.5, clean_caption=False, use_resolution_binning=False,
+    ).images[0]
+```
+
+It knows the words of its caption grammar (`grammar.json`) and no others. Text encoder and VAE are those of
+`scenes-pixart`. Trained on a CPU by `mddit_ui.train.skip`: the branches first, then everything.
+
+## Figures
+
+{figures}
+
+"Hard negatives" are captions that are wrong in exactly one attribute; no training stream contains the scenes that these
+captions describe. Rows of the samples: teacher at full depth and with each Skip-Cache, then this model likewise. Made
+with `python -m mddit_ui.train.report --only scenes-skip --cards`.
+"""
+
 ROUTED = """# scenes-routed
 
 `scenes-pixart` with token routers (DiffRatio-MoD, arXiv 2412.16822): a block may run on its most important tokens
@@ -159,6 +189,11 @@ def lcm_card(lines: list[str]) -> str:
 def dit_card(lines: list[str]) -> str:
     header = HEADER.format(library="diffusers", tags="class-conditional, dit")
     return header + DIT.format(figures="\n".join(f"- {line}" for line in lines))
+
+
+def skip_card(lines: list[str]) -> str:
+    header = HEADER.format(library="diffusers", tags="text-to-image, pixart, skip-dit")
+    return header + SKIP.format(figures="\n".join(f"- {line}" for line in lines))
 
 
 def routed_card(lines: list[str]) -> str:

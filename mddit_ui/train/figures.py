@@ -1,4 +1,4 @@
-"""The figures of `scenes-lcm`, `scenes-routed` and `scenes-dit`: what `train.report` prints and puts into their cards."""
+"""The figures of `scenes-lcm`, `-skip`, `-routed` and `-dit`: what `train.report` prints and puts into their cards."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from diffusers import DiffusionPipeline, DiTPipeline, PixArtAlphaPipeline
 
+from mddit_ui.core.presets import skip_cache
+from mddit_ui.engine.hooks import apply_policy
 from mddit_ui.metrics.clip import ClipScorer
 from mddit_ui.models.routed_dit import use_target
 from mddit_ui.service.catalog import describe
@@ -16,13 +18,15 @@ from mddit_ui.train import dit
 from mddit_ui.train.captions import class_scenes, heldout_scenes
 from mddit_ui.train.judge import Judge, choices, verdict
 from mddit_ui.train.lcm import lcm_scheduler
-from mddit_ui.train.publish import generate
+from mddit_ui.train.publish import STEPS, generate
 from mddit_ui.train.routed import ratio_lines
 from mddit_ui.train.scenes import render
+from mddit_ui.train.skip import psnr
 from mddit_ui.train.vae import heldout_pictures
 
 SEED = 2026
 LCM_STEPS = (1, 2, 4, 8)
+SKIP_CACHES = ((2, 2), (3, 2), (3, 1))  # n and b
 DIT_STEPS = (20,)
 
 
@@ -53,6 +57,34 @@ def lcm_figures(models: Path, captions: int, dtype: torch.dtype) -> tuple[list[s
         pictures = generate(teacher, asked, SEED, num_inference_steps=steps, guidance_scale=0.0)
         told(f"Teacher with the same sampler, undistilled, {steps} step{'s' * (steps > 1)}", pictures)
     return lines, shown
+
+
+def skip_figures(models: Path, captions: int, dtype: torch.dtype) -> tuple[list[str], torch.Tensor]:
+    """The model with skip branches in full and under Skip-Cache, beside its teacher under the same; a row each."""
+    judge = Judge.load(models / "scenes-clip")
+    asked = [scene.caption() for scene in heldout_scenes(np.random.default_rng(SEED), captions)]
+    options = choices(asked, SEED)
+    lines, rows = [], []
+
+    def told(what: str, pictures: torch.Tensor, full: torch.Tensor | None = None) -> None:
+        scores = judge.scores(pictures, options)
+        right, mistakes = verdict(scores, options)
+        near = "" if full is None else f", {psnr(pictures, full):.1f} dB from the same model at full depth"
+        lines.append(
+            f"{what}: true caption first among 15 hard negatives {right:.1%} ({captions} captions; mistaken: "
+            f"{mistakes}), CLIP score {100 * scores[:, 0].mean():.1f}{near}"
+        )
+        rows.append(pictures[:8])
+
+    for title, name in (("Teacher", "scenes-pixart"), ("With skip branches", "scenes-skip")):
+        pipe = _load(PixArtAlphaPipeline, models / name, dtype)
+        full = generate(pipe, asked, SEED)
+        told(f"{title}, full depth", full)
+        for n, b in SKIP_CACHES:
+            policy = skip_cache(STEPS, len(pipe.transformer.transformer_blocks), n, b=b, full_until=1000, reset_at=20)
+            with apply_policy(pipe, policy):
+                told(f"{title}, Skip-Cache n = {n}, b = {b}", generate(pipe, asked, SEED), full)
+    return lines, torch.cat(rows)
 
 
 def routed_figures(models: Path, captions: int, dtype: torch.dtype) -> tuple[list[str], torch.Tensor]:
@@ -112,7 +144,8 @@ def write_real(models: Path, count: int = 500) -> None:
     by_caption = heldout_scenes(np.random.default_rng(SEED), count)
     by_class = [scene for scene in class_scenes() for _ in range(count // 48)]
     by_model = {
-        "scenes-pixart": by_caption, "scenes-lcm": by_caption, "scenes-routed": by_caption, "scenes-dit": by_class,
+        "scenes-pixart": by_caption, "scenes-lcm": by_caption, "scenes-skip": by_caption, "scenes-routed": by_caption,
+        "scenes-dit": by_class,
     }  # fmt: skip
     for name, scenes in by_model.items():
         if (models / name).is_dir():

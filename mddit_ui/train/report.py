@@ -21,14 +21,20 @@ from diffusers import PixArtAlphaPipeline
 from PIL import Image
 
 from mddit_ui.train.captions import heldout_scenes
-from mddit_ui.train.cards import clip_card, dit_card, lcm_card, pixart_card, routed_card
-from mddit_ui.train.figures import SEED, dit_figures, lcm_figures, routed_figures, write_real
+from mddit_ui.train.cards import clip_card, dit_card, lcm_card, pixart_card, routed_card, skip_card
+from mddit_ui.train.figures import SEED, dit_figures, lcm_figures, routed_figures, skip_figures, write_real
 from mddit_ui.train.judge import Judge, choices, verdict
 from mddit_ui.train.publish import GUIDANCE, STEPS, generate, sheet
 from mddit_ui.train.vae import heldout_pictures, psnr
 
 SHEET = 64
-MODELS = ("scenes-pixart", "scenes-lcm", "scenes-routed", "scenes-dit")  # scenes-clip is measured with the first
+MODELS = (
+    "scenes-pixart",
+    "scenes-lcm",
+    "scenes-skip",
+    "scenes-routed",
+    "scenes-dit",
+)  # scenes-clip is measured with the first
 
 
 @dataclass(frozen=True)
@@ -146,6 +152,7 @@ def main() -> None:
             (args.models / "scenes-clip" / "README.md").write_text(clip_card(report.lines()))
     for name, figures, card in (
         ("scenes-lcm", lcm_figures, lcm_card),
+        ("scenes-skip", skip_figures, skip_card),
         ("scenes-routed", routed_figures, routed_card),
         ("scenes-dit", dit_figures, dit_card),
     ):

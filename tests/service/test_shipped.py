@@ -10,7 +10,8 @@ from mddit_ui.models.registry import get_model
 from mddit_ui.service.catalog import describe
 from mddit_ui.service.measure import REAL_FILE, Trial, measure
 
-SHIPPED = [model for model in ("scenes-pixart", "scenes-lcm", "scenes-dit") if (MODELS / model).is_dir()]
+NAMES = ("scenes-pixart", "scenes-lcm", "scenes-skip", "scenes-dit")
+SHIPPED = [model for model in NAMES if (MODELS / model).is_dir()]
 
 
 @pytest.mark.parametrize("model", SHIPPED)

@@ -105,6 +105,7 @@ def test_paint_undo_generate_judge_reload_save_load(app: App) -> None:
     page.reload()
     ready(page)
     expect_rows(page, mine)
+    expect(page.locator("#editor .pg")).to_have_attribute("data-carry", "output")  # it began as Skip-Cache
     expect(page.locator("#prompt textarea")).to_have_value(CAPTION)
 
     # Save it, paint something else, load it.
@@ -114,7 +115,7 @@ def test_paint_undo_generate_judge_reload_save_load(app: App) -> None:
     saved = page.locator("#library-list .cd-card", has_text="painted by hand")
     expect(saved).to_be_visible()
     files = list(app.policies.glob("*.json"))
-    assert [Policy.load(file).rows for file in files] == [tuple(mine.split("/"))]
+    assert [(kept.rows, kept.carry) for kept in map(Policy.load, files)] == [(tuple(mine.split("/")), "output")]
     page.locator("#preset label", has_text="Full depth").click()
     expect_rows(page, first)
     saved.locator(".cd-load").click()
