@@ -112,12 +112,15 @@ def guess(block: nn.Module) -> Streams | None:
     return Streams(names, _returns_one(type(block)), parameters)
 
 
-@lru_cache(maxsize=256)
 def contract(kind: Any) -> tuple[tuple[str, ...], tuple[tuple[str | None, ...], ...]]:
     """(parameter names, names of what each return statement returns) of a block class's forward."""
-    parameters = tuple(inspect.signature(inspect.unwrap(kind.forward)).parameters)[1:]
     returns = tuple(tuple(_name(e) for e in elements) for elements, _ in _returns(kind))
-    return parameters, returns
+    return _parameters(kind), returns
+
+
+@lru_cache(maxsize=256)
+def _parameters(kind: Any) -> tuple[str, ...]:
+    return tuple(inspect.signature(inspect.unwrap(kind.forward)).parameters)[1:]
 
 
 def _match(
