@@ -1,4 +1,4 @@
-"""The figures of `scenes-lcm`, `-skip`, `-routed` and `-dit`: what `train.report` prints and puts into their cards."""
+"""The figures of `scenes-lcm`, `scenes-routed` and `scenes-dit`: what `train.report` prints and puts on their cards."""
 
 from __future__ import annotations
 
