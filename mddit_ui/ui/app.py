@@ -25,8 +25,8 @@ HEADER = (Path(__file__).parent / "static" / "header.html").read_text()
 COPY_LINK = """(packed) => { const url = new URL(window.location.href); url.search = "?s=" + packed;
   navigator.clipboard.writeText(url.toString()).catch(() => window.prompt("Copy this link:", url.toString())); }"""
 # Once read, the link leaves the address: a reload then shows what was painted since, which is in the browser's storage.
-DROP_LINK = """() => { const url = new URL(window.location.href); url.searchParams.delete("s");
-  window.history.replaceState(null, "", url); }"""
+RESTORED = """() => { document.body.dataset.restored = "true";
+  const url = new URL(window.location.href); url.searchParams.delete("s"); window.history.replaceState(null, "", url); }"""
 TOGGLE = """() => { const dark = document.body.classList.toggle("dark");
   try { localStorage.setItem("mddit-mode", dark ? "dark" : "light"); } catch (error) {} }"""
 ON_LOAD = """() => { try { const mode = localStorage.getItem("mddit-mode");
@@ -107,7 +107,7 @@ def build_app() -> gr.Blocks:
         first_outputs = [parts.pair, calibration, understanding.similarity, shown_model]
         rest = [*everything[len(on_desk) :], job, *first_outputs]
         demo.load(restore_desk, saved, on_desk, **quiet).then(restore, [saved, job], rest, **spoken).then(
-            None, None, None, js=DROP_LINK
+            None, None, None, js=RESTORED
         )
         search_tab.select(shown(search.show), searching.shown, searching.outputs, **quiet)
         compare_tab.select(compare.shown_runs, past, runs, **quiet)
