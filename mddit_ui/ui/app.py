@@ -26,7 +26,8 @@ COPY_LINK = """(packed) => { const url = new URL(window.location.href); url.sear
   navigator.clipboard.writeText(url.toString()).catch(() => window.prompt("Copy this link:", url.toString())); }"""
 # Once read, the link leaves the address: a reload then shows what was painted since, which is in the browser's storage.
 RESTORED = """() => { document.body.dataset.restored = "true";
-  const url = new URL(window.location.href); url.searchParams.delete("s"); window.history.replaceState(null, "", url); }"""
+  const url = new URL(window.location.href);
+  url.searchParams.delete("s"); window.history.replaceState(null, "", url); }"""
 TOGGLE = """() => { const dark = document.body.classList.toggle("dark");
   try { localStorage.setItem("mddit-mode", dark ? "dark" : "light"); } catch (error) {} }"""
 ON_LOAD = """() => { try { const mode = localStorage.getItem("mddit-mode");
