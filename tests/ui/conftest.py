@@ -53,8 +53,13 @@ def surroundings(folder: Path, models: Path, **more: str) -> dict[str, str]:
 
 
 def ready(page: Page) -> None:
-    """The grid is there, and so is what comes after it: whoever reloads earlier breaks that off."""
-    page.wait_for_selector('body[data-restored="true"] #editor .pg[data-ready="true"]', timeout=180_000)
+    """The grid of the app is there, and so is what comes after it: whoever reloads earlier breaks that off."""
+    grid_ready(page)
+    page.wait_for_selector('body[data-restored="true"]', timeout=180_000)
+
+
+def grid_ready(page: Page) -> None:
+    page.wait_for_selector('#editor .pg[data-ready="true"]', timeout=180_000)
 
 
 @pytest.fixture(scope="session")

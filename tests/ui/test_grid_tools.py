@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from mddit_ui.bench.serving import serving
-from tests.ui.conftest import ready
+from tests.ui.conftest import grid_ready
 
 FULL = "/".join(["####"] * 6)
 
@@ -35,7 +35,7 @@ def opened(browser: Browser, url: str, errors: list[str], query: str = "", **mor
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.goto(f"{url}?{query}")
-    ready(page)
+    grid_ready(page)
     return page
 
 
