@@ -205,9 +205,8 @@ def section(lines: Sequence[Line], args: argparse.Namespace, command: str) -> st
             "",
             f"Made with `{command}`: {args.images} hold-out captions (inpainting: of the repaint set, at most "
             f"64), seeds {UNSEEN_SEED} and up, {args.steps} steps. Target: the mean share of the tokens that the "
-            "routed "
-            'model was taught; all ways under a target have about the MACs of its learned ratios. "One ratio" is '
-            "Mixture-of-Depths with the weights of the routed model, which were not trained for that table. Merged "
+            'routed model was taught; all ways under a target have about the MACs of its learned ratios. "One ratio" '
+            "is Mixture-of-Depths with the weights of the routed model, which were not trained for that table. Merged "
             "tokens, tokens changed most and blocks left out are not trained for at all. Budget, speed-up (of the "
             "transformer, one picture) and PSNR (dB) are against the same model at full depth. CMMD is against real "
             "renders, lower is better.",
