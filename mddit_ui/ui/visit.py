@@ -116,7 +116,7 @@ def pair_of(left: RunRecord, left_images: np.ndarray, right: RunRecord, right_im
         rows.append(("CLIP score", f"{before.clip_score:.2f}", f"{after.clip_score:.2f}", f"{change:+.2f}", tone))
     close = [("PSNR", after.psnr, "{:.1f} dB"), ("SSIM", after.ssim, "{:.3f}")]
     facts = [(name, text.format(value)) for name, value, text in close if value is not None]
-    facts.append(("Residuals held", with_unit(right.peak_cache_bytes, "B") if right.peak_cache_bytes else "none"))
+    facts.append(("Cache held", with_unit(right.peak_cache_bytes, "B") if right.peak_cache_bytes else "none"))
     names = (_title(left), _title(right))
     if left.model != right.model:
         same = names[0] == names[1]
