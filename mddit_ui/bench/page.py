@@ -14,6 +14,19 @@ from mddit_ui.service.measure import Measurement
 
 OURS = "our search"
 UNSEEN_SEED = 10_000  # of the first picture that is judged; those of a search have the seeds 0, 1, ...
+HEAD = """# Results
+
+Each section is written by the command that it names. Do not edit: run it again.
+
+Schedules are judged on pictures that nothing was chosen by: the first captions of the hold-out set (for a model with
+classes: its classes in turn), with seeds that no search uses.
+
+- Budget: MACs / MACs of full depth at all steps; asked, and what it is.
+- CLIP score: mean and standard error, backbone `scenes-clip`. Gain: less that of full depth, paired by picture.
+- Accuracy: the true caption is the CLIP's first, among 15 that are wrong in one attribute or those of all classes.
+- CMMD: against real renders, lower is better. PSNR: against full depth at all steps with the same seeds.
+- Speed-up: measured; `-` if the run measured no times.
+"""
 
 
 @dataclass(frozen=True)
@@ -46,51 +59,31 @@ class Table(NamedTuple):
     lines: list[Line]
 
 
-def page(tables: list[Table], sizes: Sizes, command: str) -> str:
-    """The whole of docs/results.md."""
-    return "\n".join([_head(sizes, command), *(_section(table) for table in tables)])
+def put_table(path: Path, table: Table, sizes: Sizes, command: str) -> None:
+    """Write one setting into docs/results.md, with the command that measured it; its other sections stay."""
+    put_section(path, table.setting, _section(table, sizes, command))
 
 
 def put_section(path: Path, name: str, text: str) -> None:
     """Write one section of docs/results.md between its marks, in its place or at the end; the rest stays."""
-    page = path.read_text() if path.is_file() else "# Results\n"
+    page = path.read_text() if path.is_file() else HEAD
     marked = f"<!-- {name} -->\n{text}\n<!-- end of {name} -->\n"
     before = _marked(name).search(page)
     page = page.replace(before[0], marked) if before else f"{page}\n{marked}"
     atomic_write(path, page)
 
 
-def sections_of(path: Path) -> str:
-    """The marked sections of a page that is about to be written anew."""
-    page = path.read_text() if path.is_file() else ""
-    return "".join(f"\n{section[0]}" for section in _marked(r"[\w-]+").finditer(page))
-
-
 def _marked(name: str) -> re.Pattern[str]:
     return re.compile(rf"<!-- ({name}) -->\n.*?<!-- end of \1 -->\n", re.DOTALL)
 
 
-def _head(sizes: Sizes, command: str) -> str:
-    return f"""# Results
-
-Made with `{command}`. Do not edit: run it again.
-
-Each schedule is judged on {sizes.images} pictures that nothing was chosen by: the first captions of the hold-out set
-(for a model with classes: its classes in turn), seeds {UNSEEN_SEED} and up. Searches see {sizes.search_images} other
-captions with the seeds 0 and up, {sizes.evaluations} policies each, search seed {sizes.seed}.
-
-- Budget: MACs / MACs of full depth at all steps; asked, and what it is.
-- CLIP score: mean and standard error, backbone `scenes-clip`. Gain: less that of full depth, paired by picture.
-- Accuracy: the true caption is the CLIP's first, among 15 that are wrong in one attribute or those of all classes.
-- CMMD: against real renders, lower is better. PSNR: against full depth at all steps with the same seeds.
-- Speed-up: measured; `-` if this run measured no times.
-"""
-
-
-def _section(table: Table) -> str:
+def _section(table: Table, sizes: Sizes, command: str) -> str:
     full = table.lines[0].found
     lines = [
         f"## ({table.setting}) {table.model}, {table.steps} steps, guidance {table.guidance:g}",
+        "",
+        f"Made with `{command}`: {sizes.images} pictures to judge by, seeds {UNSEEN_SEED} and up; searches of "
+        f"{sizes.evaluations} policies on {sizes.search_images} other captions, search seed {sizes.seed}.",
         "",
         "| schedule | asked | budget | CLIP score | gain | accuracy | CMMD | PSNR, dB | MACs an image | speed-up |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
@@ -99,7 +92,6 @@ def _section(table: Table) -> str:
         *_verdicts(table),
         "",
         f"![full depth, then our search at each budget](results/{table.model}-{table.steps}.png)",
-        "",
     ]
     return "\n".join(lines)
 

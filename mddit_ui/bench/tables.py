@@ -1,8 +1,8 @@
 """Every schedule against every other at equal MACs, on unseen captions: ``python -m mddit_ui.bench.tables``.
 
-Settings a, b and c are those of MD-DiT: a four-step model, a class-conditional one, a text-to-image one. What was
-measured is kept (see ``service.measure``), searches included: an interrupted run goes on, and a finished one only
-writes the tables and draws the strips again.
+Settings a, b and c are those of MD-DiT: a four-step model, a class-conditional one, a text-to-image one, each with its
+number of steps. What was measured is kept (see ``service.measure``), searches included: an interrupted run goes on, and
+a finished one only writes the tables and draws the strips again.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mddit_ui.bench.contestants import fixed, smooth_cache, well_known
-from mddit_ui.bench.page import OURS, UNSEEN_SEED, Line, Sizes, Table, page, sections_of
+from mddit_ui.bench.page import OURS, UNSEEN_SEED, Line, Sizes, Table, put_table
 from mddit_ui.core.errors import ModelError
 from mddit_ui.core.paths import PROMPTS, ROOT, atomic_write, data_dir
 from mddit_ui.core.policy import Policy
@@ -32,9 +32,11 @@ from mddit_ui.service.generate import MAX_PSNR
 from mddit_ui.service.measure import Measurement, Trial, measure, pictures
 
 SETTINGS = {
-    "a": (("scenes-lcm", 4),),
-    "b": (("scenes-dit", 20), ("scenes-dit", 50)),
-    "c": (("scenes-pixart", 20), ("scenes-pixart", 40)),
+    "a-4": ("scenes-lcm", 4),
+    "b-20": ("scenes-dit", 20),
+    "b-50": ("scenes-dit", 50),
+    "c-20": ("scenes-pixart", 20),
+    "c-40": ("scenes-pixart", 40),
 }
 BUDGETS = (0.8, 0.6, 0.5, 0.41, 0.3)
 SEARCHES = {"genetic, as ECAD": "nsga-2", OURS: "cma-es"}
@@ -54,19 +56,20 @@ def main(arguments: list[str]) -> int:
     args = parser.parse_args(arguments)
     sizes = Sizes(args.images, args.search_images, args.evaluations, args.seed)
     command = " ".join(["python -m mddit_ui.bench.tables", *arguments])
-    tables = []
+    written = 0
     for setting in args.settings:
-        for model, steps in SETTINGS[setting]:
-            try:
-                spec = catalog.get_model(model)
-            except ModelError as error:
-                print(f"Setting {setting} is left out: {error}", file=sys.stderr)
-                continue
-            tables.append(table(setting, spec, steps, args.budgets, sizes, timed=args.time))
-            strip(tables[-1], sizes, args.target.parent / "results")
-            atomic_write(args.target, page(tables, sizes, command) + sections_of(args.target))
-            print(f"{args.target}: {model}, {steps} steps", file=sys.stderr, flush=True)
-    return 0 if tables else 1
+        model, steps = SETTINGS[setting]
+        try:
+            spec = catalog.get_model(model)
+        except ModelError as error:
+            print(f"Setting {setting} is left out: {error}", file=sys.stderr)
+            continue
+        found = table(setting, spec, steps, args.budgets, sizes, timed=args.time)
+        strip(found, sizes, args.target.parent / "results")
+        put_table(args.target, found, sizes, command)
+        print(f"{args.target}: {model}, {steps} steps", file=sys.stderr, flush=True)
+        written += 1
+    return 0 if written else 1
 
 
 def table(

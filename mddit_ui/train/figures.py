@@ -26,7 +26,7 @@ from mddit_ui.train.vae import heldout_pictures
 
 SEED = 2026
 LCM_STEPS = (1, 2, 4, 8)
-SKIP_CACHES = ((2, 2), (3, 2), (3, 1))  # n and b
+SKIP_CACHES = ((2, 2), (4, 1))  # n and b: about 1.5 and 2.5 times as fast
 DIT_STEPS = (20,)
 
 

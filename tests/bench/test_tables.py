@@ -42,7 +42,7 @@ def test_bands_and_chance_keep_the_budget():
 
 
 def test_the_page(tiny_pixart: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
-    monkeypatch.setattr(tables, "SETTINGS", {"a": ((tiny_pixart, 4),), "b": (("no-such-model", 20),)})
+    monkeypatch.setattr(tables, "SETTINGS", {"a": (tiny_pixart, 4), "b": ("no-such-model", 20)})
     made = []
     monkeypatch.setattr(service, "generate", lambda *given, **more: made.append(given[1]) or generate(*given, **more))
     argv = ["--settings", "a", "b", "--budgets", "0.8", "--images", "3", "--search-images", "2"]
