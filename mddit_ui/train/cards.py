@@ -122,7 +122,7 @@ It knows the words of its caption grammar (`grammar.json`) and no others. Text e
 
 "Hard negatives" are captions that are wrong in exactly one attribute; no training stream contains the scenes that these
 captions describe. Rows of the samples: teacher at full depth and with each Skip-Cache, then this model likewise. Made
-with `python -m mddit_ui.train.report --only scenes-skip --cards`.
+with `python -m mddit_ui.train.report --only scenes-skip --captions 250 --cards`.
 """
 
 ROUTED = """# scenes-routed
@@ -152,7 +152,7 @@ and no others. Fine-tuned on a CPU by `mddit_ui.train.routed`.
 
 "Hard negatives" are captions that are wrong in exactly one attribute; no training stream contains the scenes that these
 captions describe. Rows of the samples: teacher, all tokens, the targets. Made with
-`python -m mddit_ui.train.report --only scenes-routed --cards`.
+`python -m mddit_ui.train.report --only scenes-routed --captions 250 --cards`.
 """
 
 DIT = """# scenes-dit
