@@ -1,7 +1,7 @@
 """Token routing: how many tokens each block keeps in each part of a run, and which patches they are."""
 
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
@@ -14,8 +14,8 @@ READ_RATIOS = (
     "(picture). Pale is where the model has learned to leave tokens out."
 )
 READ_TOKENS = (
-    "One small map a block, patches where they lie in the picture: dark patches went through the block at this step, "
-    "pale ones passed by. Play goes through the steps."
+    "The picture once for each block: what is clear went through the block at this step, veiled patches passed by; "
+    "where the grid caches or skips a block, all is veiled."
 )
 GAP = 1  # patches between the maps
 
@@ -96,46 +96,64 @@ def tokens_info(kept: np.ndarray, labels: tuple[str, ...]) -> TokensInfo:
     return TokensInfo(maps, corners, (rows, columns), tuple(labels), kept.mean((2, 3)))
 
 
-def tokens_figure(info: TokensInfo, dark: bool) -> go.Figure:
-    """A map for each block; a slider and a button go through the steps."""
+def tokens_figure(info: TokensInfo, picture: str, dark: bool) -> go.Figure:
+    """The picture once for each block, under a veil where patches passed by; one frame a step.
+
+    Args:
+        picture: URL of what lies under the maps: the picture at the place of each (`beneath`).
+    """
     colours = style.palette(dark)
-    names = [str(step) for step in range(len(info.maps))]
-    figure = style.figure(dark, height=420)
-    figure.add_heatmap(**_drawn(info, 0), colorscale=style.scale(colours.macs), zmin=0, zmax=1, showscale=False)
+    _, rows, columns = info.maps.shape
+    figure = style.figure(dark, height=380)
+    veil = style.scale((style.faint(colours.surface, 0.86), style.faint(colours.surface, 0)))
+    figure.add_heatmap(
+        z=_plain(info.maps[0]),
+        text=_words(info),
+        hovertemplate="%{text}<br>kept by %{z:.0%} of the calls<extra></extra>",
+        hoverongaps=False,
+        colorscale=veil,
+        zmin=0,
+        zmax=1,
+        showscale=False,
+        xgap=1,
+        ygap=1,
+    )
     figure.frames = [
-        go.Frame(name=name, data=[go.Heatmap(**_drawn(info, step))], traces=[0]) for step, name in enumerate(names)
+        go.Frame(name=f"step {step}", data=[{"type": "heatmap", "z": _plain(shown)}])
+        for step, shown in enumerate(info.maps)
     ]
     for (top, left), label in zip(info.corners.tolist(), info.labels, strict=True):
         figure.add_annotation(
             x=left - 0.5, y=top - 0.5, text=label, showarrow=False, xanchor="left", yanchor="bottom",
-            font={"size": 10, "color": colours.ink_faint},
+            font={"size": 10.5, "color": colours.ink_faint},
         )  # fmt: skip
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x")
-    moving: dict[str, Any] = {"mode": "immediate", "transition": {"duration": 0}}
-    steps = [
-        {"label": name, "method": "animate", "args": [[name], {**moving, "frame": {"duration": 0}}]} for name in names
-    ]
-    play = {"label": "Play", "method": "animate", "args": [names, {**moving, "frame": {"duration": 250}}]}
-    figure.update_layout(
-        margin={"l": 8, "r": 12, "t": 20, "b": 8},
-        sliders=[{"steps": steps, "currentvalue": {"prefix": "step "}, "pad": {"t": 8}, "len": 0.86, "x": 0.14}],
-        updatemenus=[
-            {"type": "buttons", "buttons": [play], "x": 0, "y": 0, "xanchor": "left", "yanchor": "top",
-             "pad": {"t": 16}, "showactive": False}
-        ],
-    )  # fmt: skip
+    figure.update_xaxes(visible=False, range=[-0.5, columns - 0.5], constrain="domain")
+    figure.update_yaxes(visible=False, range=[rows - 0.5, -1.2], scaleanchor="x", constrain="domain")
+    figure.add_layout_image(
+        source=picture, x=-0.5, y=-0.5, xref="x", yref="y", sizex=columns, sizey=rows, sizing="stretch", layer="below"
+    )
+    figure.update_layout(margin={"l": 8, "r": 8, "t": 8, "b": 8})
     return figure
 
 
-def _drawn(info: TokensInfo, step: int) -> dict[str, Any]:
+def beneath(info: TokensInfo, picture: np.ndarray) -> np.ndarray:
+    """(h, w, 4) uint8 of what lies under the maps, from a picture (h, w, 3) whose sides are multiples of theirs."""
+    _, rows, columns = info.maps.shape
+    down, across = (size // count for size, count in zip(picture.shape[:2], info.side, strict=True))
+    canvas = np.zeros((rows * down, columns * across, 4), np.uint8)
+    for top, left in info.corners.tolist():
+        place = canvas[top * down :, left * across :][: picture.shape[0], : picture.shape[1]]
+        place[..., :3], place[..., 3] = picture, 255
+    return canvas
+
+
+def _plain(shown: np.ndarray) -> list[list[float | None]]:
+    return [[None if np.isnan(value) else round(float(value), 2) for value in row] for row in shown]
+
+
+def _words(info: TokensInfo) -> list[list[str]]:
     texts = np.full(info.maps.shape[1:], "", object)
     rows, columns = info.side
-    for (top, left), label, share in zip(info.corners.tolist(), info.labels, info.shares[step], strict=True):
-        texts[top : top + rows, left : left + columns] = f"step {step}, block {label}: {share:.0%} kept"
-    return {
-        "z": [[None if np.isnan(value) else float(value) for value in row] for row in info.maps[step]],
-        "text": texts.tolist(),
-        "hovertemplate": "%{text}<extra></extra>",
-        "hoverongaps": False,
-    }
+    for (top, left), label in zip(info.corners.tolist(), info.labels, strict=True):
+        texts[top : top + rows, left : left + columns] = f"block {label}"
+    return texts.tolist()

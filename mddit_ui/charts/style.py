@@ -102,6 +102,12 @@ def scale(colours: tuple[str, ...]) -> list[list[Any]]:
     return [[index / last, colour] for index, colour in enumerate(colours)]
 
 
+def faint(colour: str, opacity: float) -> str:
+    """A colour of the palette, ``#rrggbb``, that lets through what lies under it."""
+    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {opacity:g})"
+
+
 def figure(dark: bool, **layout: Any) -> go.Figure:
     """An empty figure in the style of the app; the surface shows through, titles belong to the page."""
     colours = palette(dark)

@@ -24,6 +24,7 @@ from mddit_ui.ui.errors import shown
 from mddit_ui.ui.grid import sent
 from mddit_ui.ui.parts import known_model, request_of, shape_of
 from mddit_ui.ui.quotas import quotas
+from mddit_ui.ui.repaint import part_of
 from mddit_ui.ui.searching import view
 from mddit_ui.ui.zero import on_gpu
 
@@ -57,15 +58,21 @@ def generate(
     steps: int = 20,
     carry: str = "residual",
     keep: list[list[float]] | None = None,
+    image: str | None = None,
+    mask: str | None = None,
 ) -> dict[str, Any]:
     """Make one picture for each prompt under a depth schedule, given as rows of '#' compute, '=' cache, '.' skip.
 
     Without rows all blocks run. carry: what '=' reuses, residual or output; keep: the share of its tokens that each '#'
-    runs on, in models with token routers. Pictures come back as PNG inside data URLs, with time, MACs and CLIP score.
+    runs on, in models with token routers. image and mask, data URLs of PNG, WebP or JPEG: each prompt repaints that
+    picture where the mask is white; both are scaled to the model's size and cut to its shape. Pictures come back as PNG
+    inside data URLs, with time, MACs and CLIP score.
     """
     config = quotas().check_request(_request(model, prompts, seed, steps))
     policy = _policy(model, rows, carry, keep, config)
-    result = on_gpu(generating.generate)(model, policy, config)
+    part = part_of(image, mask)
+    inpainting = part.fitted(config) if part else None
+    result = on_gpu(generating.generate)(model, policy, config, inpainting=inpainting)
     score = on_gpu(generating.score)(model, result, config)
     return {
         "images": [_png(image) for image in result.images],

@@ -16,7 +16,7 @@ from mddit_ui.ui.locks import locks_of
 from mddit_ui.ui.parts import known_model, session_of, view_of
 from mddit_ui.ui.quotas import is_public, quotas
 from mddit_ui.ui.state import Session, pack
-from mddit_ui.ui.tabs import compare, library, search, search_form, understand
+from mddit_ui.ui.tabs import compare, library, routing, search, search_form, understand
 from mddit_ui.ui.zero import on_gpu
 
 TITLE = "mddit: depth schedules for diffusion transformers"
@@ -69,7 +69,7 @@ def build_app() -> gr.Blocks:
         inputs = parts.inputs
         with gr.Tabs(elem_id="m-tabs"):
             with gr.Tab("Understand", id="understand"):
-                understanding = understand.build(inputs, calibration)
+                understanding = understand.build(inputs, parts.name, calibration)
             with gr.Tab("Search", id="search") as search_tab:
                 searching = search.build(inputs, parts.name, job)
             with gr.Tab("Compare", id="compare") as compare_tab:
@@ -80,7 +80,7 @@ def build_app() -> gr.Blocks:
         quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         spoken: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
         desk.wire(parts, calibration)
-        ended = studio.wire(inputs, parts.name, parts.rival, parts.pair, parts.go, parts.stop, parts.line, kept, past)
+        ended = studio.wire(parts, kept, past)
         runs = [comparing.chart, comparing.table]
         ended.then(compare.shown_runs, past, runs, **quiet)
 
@@ -103,9 +103,11 @@ def build_app() -> gr.Blocks:
             maps = understand.NOT_MEASURED if measured is None else understand.map_chart(measured, "")
             extra = [ready.pair if ready else None, measured, maps]
             values = page.page_of(session)
-            return [*values[len(on_desk) :], found, *extra, values[0]]
+            tokens = routing.updates(known_model(values[0]), values[1])
+            return [*values[len(on_desk) :], found, *extra, *tokens, values[0]]
 
-        first_outputs = [parts.pair, calibration, understanding.similarity, shown_model]
+        of_model = [calibration, understanding.similarity, *understanding.routing, shown_model]
+        first_outputs = [parts.pair, *of_model]
         rest = [*everything[len(on_desk) :], job, *first_outputs]
         demo.load(restore_desk, saved, on_desk, **quiet).then(restore, [saved, job], rest, **spoken).then(
             None, None, None, js=RESTORED
@@ -134,9 +136,9 @@ def build_app() -> gr.Blocks:
             view = view_of(spec.id, policy, spec.steps, "default")
             values = [spec.id, view, captions.default_caption(spec), 0, spec.steps, spec.guidance_scale, "default", 1]
             more = [view.policy.name, *desk.model_updates(spec), search_form.default_prompts(spec.id)]
-            return [*values, *more, None, None, understand.NOT_MEASURED, spec.id]
+            return [*values, *more, None, None, understand.NOT_MEASURED, *routing.updates(spec, view), spec.id]
 
-        changed = [*everything, kept, calibration, understanding.similarity, shown_model]
+        changed = [*everything, kept, *of_model]
 
         @shown
         def choose(chosen: Any, before: str, policy: Policy | None) -> list[Any]:

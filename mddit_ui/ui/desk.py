@@ -18,6 +18,7 @@ from mddit_ui.ui.painting import confirm
 from mddit_ui.ui.pair import FULL, ImagePair
 from mddit_ui.ui.parts import Inputs, heading, known_model, shape_of, view_of
 from mddit_ui.ui.quotas import is_public
+from mddit_ui.ui.repaint import Repaint
 
 PRESET_NAMES = {
     "Full depth": "full",
@@ -51,6 +52,7 @@ class Desk(NamedTuple):
     lists: tuple[gr.Dropdown, ...]
     add: gr.Button
     clear: gr.Button
+    repaint: Repaint
     warning: gr.Markdown
     preset: gr.Radio
     every: gr.Number
@@ -111,6 +113,8 @@ def build(model: gr.Dropdown) -> Desk:
                 with gr.Row(elem_classes="m-buttons"):
                     add = gr.Button("Add this thing", size="sm", visible=False, elem_id="builder-add")
                     clear = gr.Button("Clear the caption", size="sm")
+            with gr.Accordion("Repaint a part", open=False, elem_id="repaint-part"):
+                repaint = Repaint(None, elem_id="repaint")
             with gr.Row(elem_classes="m-tight"):
                 seed = gr.Number(0, label="Seed", precision=0, minimum=0, min_width=64, elem_id="seed")
                 steps = gr.Number(20, label="Steps", precision=0, minimum=1, maximum=200, min_width=64, elem_id="steps")
@@ -134,7 +138,7 @@ def build(model: gr.Dropdown) -> Desk:
             line = gr.HTML("", elem_id="line", padding=False)  # here Gradio says the place in the line
             pair = ImagePair(None, elem_id="pair")
     inputs = Inputs(model, grid, prompt, seed, steps, guidance, scheduler, count)
-    pictures = (card, rival, pair, go, stop, line, examples, builder, lists, add, clear, warning)
+    pictures = (card, rival, pair, go, stop, line, examples, builder, lists, add, clear, repaint, warning)
     return Desk(inputs, *pictures, preset, every, name, save, download, upload)
 
 

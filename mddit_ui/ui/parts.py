@@ -2,7 +2,7 @@
 
 import html
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -134,6 +134,26 @@ def fitted(policy: Policy | None, model: str, sites: Sequence[str], timesteps: S
     if policy.steps != len(timesteps):
         policy = policy.resample(steps=len(timesteps))
     return replace(policy, sites=tuple(sites), timesteps=tuple(timesteps), model=model)
+
+
+def cancellable(
+    begun: Callable[..., Any],
+    buttons: tuple[gr.Button, gr.Button, gr.State],
+    work: Callable[..., Any],
+    inputs: Any,
+    outputs: Any,
+    **more: Any,
+) -> Any:
+    """Long work that ``begun`` starts, such as the click of a button; returns the event after which it has ended.
+
+    Args:
+        buttons: start, cancel, and the event that the second one sets; while the work runs it stands for the first.
+    """
+    *pair, _ = buttons
+    at_once: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    ran = begun(busy, None, [*buttons], **at_once).then(work, inputs, outputs, **COMPUTE, **more)
+    ran.failure(idle, None, pair, **at_once)  # Gradio's "then" doesn't come after an error, whatever its words say
+    return ran.then(idle, None, pair, **at_once)
 
 
 def busy() -> list[Any]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from mddit_ui.core.errors import Cancelled, ConfigError
+from mddit_ui.core.inpainting import Inpainting
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.policy_json import to_dict
 from mddit_ui.core.records import GenerationConfig, RunRecord, RunResult, Score
@@ -19,10 +20,11 @@ from mddit_ui.store import library
 from mddit_ui.store import runs as run_store
 from mddit_ui.store.db import open_db
 from mddit_ui.ui import visit
+from mddit_ui.ui.desk import Desk
 from mddit_ui.ui.download import is_here
 from mddit_ui.ui.errors import shown
-from mddit_ui.ui.pair import FULL, ImagePair, PairView
-from mddit_ui.ui.parts import COMPUTE, Inputs, busy, cancel, fitted, idle, known_model, session_of, shape_of
+from mddit_ui.ui.pair import FULL, PairView
+from mddit_ui.ui.parts import cancel, cancellable, fitted, known_model, session_of, shape_of
 from mddit_ui.ui.running import Progress, Report, watch
 from mddit_ui.ui.state import Session
 from mddit_ui.ui.zero import has_zero_gpu, on_gpu
@@ -37,7 +39,11 @@ class Rival(NamedTuple):
 
 
 class Side(NamedTuple):
-    """One half of a pair: what ran, and how it went. ``policy`` None is full depth; ``run`` is its id in the store."""
+    """One half of a pair: what ran, and how it went.
+
+    ``policy`` None is full depth; ``run`` is its id in the store; ``repainted`` is the digest of the picture and the
+    mask that it began with, if any.
+    """
 
     model: str
     config: GenerationConfig
@@ -45,10 +51,12 @@ class Side(NamedTuple):
     result: RunResult
     score: Score
     run: str
+    repainted: str = ""
 
-    def answers(self, session: Session, rival: Rival) -> bool:
+    def answers(self, session: Session, rival: Rival, inpainting: Inpainting | None = None) -> bool:
         """Whether this is the answer to that request, so that painting and pressing again costs only the policy."""
-        return (self.model, self.config, self.policy) == (rival.model, session.config, rival.policy)
+        own = (self.model, self.config, self.policy, self.repainted)
+        return own == (rival.model, session.config, rival.policy, inpainting.digest if inpainting else "")
 
 
 class Outcome(NamedTuple):
@@ -92,39 +100,45 @@ def rival_choices(past: Any, model: Any) -> list[tuple[str, str]]:
     return [(FULL, "full"), *models, *runs, *saved]
 
 
-def generate_both(session: Session, rival: Rival, kept: Side | None, report: Report) -> Outcome:
+def generate_both(
+    session: Session, rival: Rival, kept: Side | None, report: Report, inpainting: Inpainting | None = None
+) -> Outcome:
     """The rival (unless kept from before) and the policy, each scored; called in a thread."""
-    config = session.config
+    config, painted = session.config, inpainting.digest if inpainting else ""
 
     def run(model: str, policy: Policy | None, what: str) -> RunResult:
         if has_zero_gpu():  # another process, which can't tell how far it is
             report(what, 0, 0)
-            return on_gpu(service.generate)(model, policy, config)
+            return on_gpu(service.generate)(model, policy, config, inpainting=inpainting)
         told = lambda event: report(what, event.step + 1, event.steps, event)  # noqa: E731
-        return service.generate(model, policy, config, on_step=told, previews=True)
+        return service.generate(model, policy, config, on_step=told, previews=True, inpainting=inpainting)
 
-    if kept is not None and kept.answers(session, rival):
+    if kept is not None and kept.answers(session, rival, inpainting):
         left = kept
     else:
         report("Loading the model", 0, 0)
         full = run(rival.model, rival.policy, rival.name)
         score = service.score(rival.model, full, config)
-        left = Side(rival.model, config, rival.policy, full, score, uuid.uuid4().hex)
+        left = Side(rival.model, config, rival.policy, full, score, uuid.uuid4().hex, painted)
     model = session.model
     result = run(model, session.policy, "This policy")
     report("Scoring", 0, 0)
     score = service.score(model, result, config, reference=left.result)
-    return Outcome(left, Side(model, config, session.policy, result, score, uuid.uuid4().hex))
+    return Outcome(left, Side(model, config, session.policy, result, score, uuid.uuid4().hex, painted))
 
 
 def frames(
-    session: Session, rival: Rival, kept: Side | None, cancelled: threading.Event | None = None
+    session: Session,
+    rival: Rival,
+    kept: Side | None,
+    cancelled: threading.Event | None = None,
+    inpainting: Inpainting | None = None,
 ) -> Iterator[PairView | Outcome]:
     """What the pair shows while it is made; the last one is the outcome."""
-    left = kept.result.images if kept is not None and kept.answers(session, rival) else None
+    left = kept.result.images if kept is not None and kept.answers(session, rival, inpainting) else None
     right, name = None, rival.name
     ready = left is not None
-    for news in watch(lambda report: generate_both(session, rival, kept, report), cancelled):
+    for news in watch(lambda report: generate_both(session, rival, kept, report, inpainting), cancelled):
         if not isinstance(news, Progress):
             yield news
             return
@@ -147,11 +161,12 @@ def record_of(side: Side, reference: str = "") -> RunRecord:
     if policy is None:
         shape = shape_of(side.model, side.config.steps, side.config.scheduler)
         policy = Policy.full(len(shape.timesteps), shape.sites, timesteps=shape.timesteps, name=FULL.lower())
+    notes = {**policy.notes, "repainted": side.repainted}
     return RunRecord(
         id=side.run,
         created=time.time(),
         model=side.model,
-        policy=to_dict(replace(policy, model=side.model)),
+        policy=to_dict(replace(policy, model=side.model, notes=notes)),
         config=side.config,
         score=side.score,
         wall_seconds=side.result.wall_seconds,
@@ -171,20 +186,21 @@ def keep(outcome: Outcome, known: bool) -> PairView:
     return visit.pair_of(rival, outcome.rival.result.images, own, outcome.own.result.images)
 
 
-def wire(inputs: Inputs, name: gr.Textbox, rival: gr.Dropdown, pair: ImagePair, go: gr.Button, stop: gr.Button,
-         line: gr.HTML, kept: gr.State, past: gr.BrowserState) -> Any:  # fmt: skip
+def wire(desk: Desk, kept: gr.State, past: gr.BrowserState) -> Any:
     """Connect the buttons; returns the event after which a run is in ``past``."""
+    inputs, rival, go, stop = desk.inputs, desk.rival, desk.go, desk.stop
     event = gr.State(None)
 
     @shown
     def generate(*values: Any) -> Iterator[Any]:
-        *session_values, title, choice, before, runs, cancelled = values
+        *session_values, title, part, choice, before, runs, cancelled = values
         session = session_of(*session_values)
         session = replace(session, policy=library_name(session.policy, title))
         left = rival_of(choice, session)
+        inpainting = part.fitted(session.config) if part else None
         shown_pair = PairView()
         try:
-            for news in frames(session, left, before, cancelled):
+            for news in frames(session, left, before, cancelled, inpainting):
                 if isinstance(news, Outcome):
                     known = before is not None and news.rival.run == before.run
                     view = keep(news, known)
@@ -195,21 +211,24 @@ def wire(inputs: Inputs, name: gr.Textbox, rival: gr.Dropdown, pair: ImagePair, 
                     yield news, gr.skip(), gr.skip()
         except Cancelled:
             yield replace(shown_pair, busy="", note="Stopped."), gr.skip(), gr.skip()
+        except Exception:
+            yield replace(shown_pair, busy=""), gr.skip(), gr.skip()
+            raise
 
     quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    started = go.click(busy, None, [go, stop, event], **quiet)
-    running = started.then(
+    ended = cancellable(
+        go.click,
+        (go, stop, event),
         generate,
-        [*inputs, name, rival, kept, past, event],
-        [pair, kept, past],
-        show_progress_on=line,
-        **COMPUTE,
+        [*inputs, desk.name, desk.repaint, rival, kept, past, event],
+        [desk.pair, kept, past],
+        show_progress_on=desk.line,
     )
     stop.click(cancel, event, None, **quiet)
     rival.focus(
         lambda runs, model: gr.Dropdown(choices=rival_choices(runs, model)), [past, inputs.model], rival, **quiet
     )
-    return running.then(idle, None, [go, stop], **quiet)
+    return ended
 
 
 def library_name(policy: Policy, title: Any) -> Policy:

@@ -20,6 +20,7 @@ from mddit_ui.ui.parts import with_unit
 from mddit_ui.ui.state import Session
 
 MOST_RUNS = 60
+REPAINTED = "A part of a picture was painted anew; the rest is as it was."
 THUMBNAIL = 40  # px on the screen; drawn for twice as many
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -122,7 +123,8 @@ def pair_of(left: RunRecord, left_images: np.ndarray, right: RunRecord, right_im
         same = names[0] == names[1]
         names = (left.model, right.model) if same else (f"{names[0]} · {left.model}", f"{names[1]} · {right.model}")
     captions = captions_of(right.config, before, after)
-    return PairView(left_images, right_images, names, captions, tuple(rows), tuple(facts), final=True)
+    note = REPAINTED if (right.policy.get("notes") or {}).get("repainted") else ""
+    return PairView(left_images, right_images, names, captions, tuple(rows), tuple(facts), note=note, final=True)
 
 
 def pair_again(run: str) -> PairView:

@@ -30,10 +30,21 @@ def test_tokens_lie_where_their_patches_do() -> None:
 
 def test_the_figure_goes_through_the_steps() -> None:
     info = ratios.tokens_info(np.random.default_rng(0).random((4, 5, 2, 2)), ("a", "b", "c", "d", "e"))
-    figure = ratios.tokens_figure(info, dark=False)
-    assert [frame.name for frame in figure.frames] == ["0", "1", "2", "3"]
+    figure = ratios.tokens_figure(info, "data:,", dark=False)
+    assert [frame.name for frame in figure.frames] == ["step 0", "step 1", "step 2", "step 3"]
     for step, frame in enumerate(figure.frames):
-        np.testing.assert_allclose(np.array(frame.data[0].z, float), info.maps[step], equal_nan=True)
-    assert len(figure.layout.sliders[0].steps) == 4
-    assert figure.data[0].text[0][0].startswith("step 0, block a: ")
+        np.testing.assert_allclose(np.array(frame.data[0].z, float), info.maps[step], atol=0.005, equal_nan=True)
+    assert figure.data[0].text[0][0] == "block a"
+    assert [figure.layout.images[0][key] for key in ("source", "sizex", "sizey")] == ["data:,", *info.maps.shape[:0:-1]]
     assert figure.to_json()
+
+
+def test_the_picture_lies_under_each_map() -> None:
+    info = ratios.tokens_info(np.ones((1, 3, 2, 2)), ("0", "1", "2"))
+    picture = np.random.default_rng(0).integers(1, 256, (8, 6, 3), np.uint8)  # 4 x 3 pixels a patch
+    under = ratios.beneath(info, picture)
+    assert under.shape == (8, 24, 4)
+    for left in (0, 9, 18):
+        np.testing.assert_array_equal(under[:, left : left + 6, :3], picture)
+    assert (under[:, 6:9] == 0).all()
+    assert (under[..., 3] > 0).sum() == 3 * 8 * 6

@@ -48,7 +48,7 @@ def surroundings(folder: Path, models: Path, **more: str) -> dict[str, str]:
     """The environment of an app with the tiny models, which writes into ``folder`` and offers its verbs as tools."""
     own = {"MDDIT_DATA": "data", "MDDIT_POLICIES": "policies", "GRADIO_TEMP_DIR": "gradio"}
     folders = {name: str(folder / part) for name, part in own.items()}
-    known = {"MDDIT_MODELS": str(models), "MDDIT_MODEL": "tiny-pixart", "MDDIT_MCP": "1"}
+    known = {"MDDIT_MODELS": str(models), "MDDIT_MODEL": "tiny-pixart", "MDDIT_MCP": "1", "MDDIT_PROCESSES": "1"}
     return {**os.environ, **folders, **known, **more}
 
 

@@ -1,6 +1,7 @@
 """The points of a search's charts: by keys and by mouse, with their pictures; and the settings of that search."""
 
 import math
+import re
 import threading
 
 import numpy as np
@@ -114,3 +115,24 @@ def test_a_point_is_chosen_by_keys_and_seen_by_mouse(app: App, monkeypatch: pyte
     expect_rows(page, "/".join(MINE))
     expect(page.locator("#search-warm input")).to_be_checked()
     expect(page.locator("#search-evaluations input")).to_have_value("3")
+
+
+def test_a_cell_of_a_heat_map_is_found_by_keys_and_shown_in_the_grid(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MDDIT_DATA", str(app.data))
+    page = app.page(f"?job={kept()}")
+    tab(page, "Search")
+    chart, said = page.locator("#chart-depth .pc-plot"), page.locator("#chart-depth .pc-live")
+    chart.scroll_into_view_if_needed()
+    expect(page.locator("#chart-depth .js-plotly-plot")).to_be_visible(timeout=LONG)
+    chart.focus()
+    page.keyboard.press("ArrowRight")  # to the first cell at the top left
+    expect(said).to_contain_text("step 0, block 3")
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown", "ArrowUp", "ArrowUp", "ArrowDown"):  # it stops at the edge
+        page.keyboard.press(key)
+    expect(said).to_contain_text("step 2, block 2")
+    expect(page.locator("#chart-depth .hoverlayer")).to_contain_text("step 2, block 2")
+    page.keyboard.press("Enter")
+    expect(page.locator("#editor .pg-stage")).to_be_in_viewport()
+    expect(page.locator('#editor [data-fact="where"]')).to_contain_text(re.compile("step 2.*block 2", re.IGNORECASE))
+    page.keyboard.press("End")
+    expect(said).to_contain_text("step 5, block 2")

@@ -3,6 +3,8 @@
 import json
 import time
 import urllib.request
+from collections.abc import Callable
+from typing import Any, Self
 
 import pytest
 from gradio_client import Client
@@ -56,25 +58,42 @@ def test_generate_and_evaluate(client: Client) -> None:
     assert score["psnr"] > 0
 
 
+class Search:
+    """A search by its verbs, which does not outlive its test."""
+
+    def __init__(self, client: Client, *asked: Any) -> None:
+        self.client, self.id = client, client.predict(*asked, api_name="/start_search")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.predict(self.id, api_name="/stop_search")
+
+    def until(self, there: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Its status, as soon as that is so."""
+        end = time.monotonic() + PATIENCE
+        while not there(state := self.client.predict(self.id, api_name="/search_status")):
+            assert time.monotonic() < end, state
+            time.sleep(0.5)
+        return state
+
+
 @pytest.mark.slow  # processes that load the model
 def test_search(client: Client) -> None:
-    search = client.predict(MODEL, [PROMPTS[0]], 0.6, 3, 4, 1, api_name="/start_search")
-    end = time.monotonic() + PATIENCE
-    while (state := client.predict(search, api_name="/search_status"))["state"] in ("queued", "running"):
-        assert time.monotonic() < end, state
-        time.sleep(0.5)
+    with Search(client, MODEL, [PROMPTS[0]], 0.6, 3, 4, 1) as search:
+        state = search.until(lambda state: state["state"] not in ("queued", "running"))
     assert (state["state"], state["done"]) == ("done", 3), state
     assert state["best"]["budget"] <= 0.6
 
+
+@pytest.mark.slow  # processes that load the model
+def test_a_search_starts_from_a_schedule_and_is_stopped(client: Client) -> None:
     start = ["####", "====", "####", "===="]
-    search = client.predict(MODEL, [PROMPTS[0]], 0.6, 5000, 4, 1, start, api_name="/start_search")
-    while (state := client.predict(search, api_name="/search_status"))["done"] < 1:
-        assert time.monotonic() < end, state
-        time.sleep(0.5)
-    client.predict(search, api_name="/stop_search")
-    while (state := client.predict(search, api_name="/search_status"))["state"] != "stopped":
-        assert time.monotonic() < end, state
-        time.sleep(0.5)
+    with Search(client, MODEL, [PROMPTS[0]], 0.6, 5000, 4, 1, start) as search:
+        search.until(lambda state: state["done"] >= 1)
+        client.predict(search.id, api_name="/stop_search")
+        state = search.until(lambda state: state["state"] == "stopped")
     assert 1 <= state["done"] < 5000
 
 

@@ -41,7 +41,7 @@ def test_a_search_goes_on_through_the_death_of_the_app(browser: Browser, tiny_mo
         page.fill("#search-prompts textarea", f"{CAPTION}\na small blue ring at the top")
         page.fill("#search-evaluations input", "5000")
         page.click("#search-start")
-        expect(page.locator("#search-take")).to_be_enabled(timeout=3 * LONG)  # three processes load the model
+        expect(page.locator("#search-take")).to_be_enabled(timeout=3 * LONG)  # two processes load the model
         page.wait_for_url(re.compile(r"job=[0-9a-f]{32}"))
         link, before = page.url, done(page)
         process.send_signal(signal.SIGKILL)

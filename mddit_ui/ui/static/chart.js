@@ -23,20 +23,49 @@ function show() {
   if (!figure) return;
   if (!near) return;
   if (!window.Plotly) { loadPlotly(); setTimeout(show, 200); return; }
-  window.Plotly.react(plot, figure.data, figure.layout, {responsive: true, displayModeBar: false, scrollZoom: false});
+  draw();
   panel.classList.toggle("pc-clicks", figure.data.some((trace) => [trace.customdata].flat(2).some((key) => typeof key === "string" && key)));
   if (!listening) {
     listening = true;
     plot.on("plotly_click", (event) => {
       const key = event.points[0] && event.points[0].customdata;
       if (typeof key !== "string" || !key) return;
-      if (key.startsWith("cell:")) showCell(...key.slice(5).split(":").map(Number)); else trigger("select", {key});
+      take(key);
     });
     plot.on("plotly_hover", (event) => showPicture(event.points[0]));
     plot.on("plotly_unhover", hidePicture);
   }
   listPoints();
 }
+
+// Frames, if a figure has them, are gone through by a slider and a button of the page: those of plotly.js know no keys.
+const player = element.querySelector(".pc-play"), [playing, slider, said] = player.children;
+let clock = null;
+const frameNow = () => (drawn.frames || [])[Number(slider.value)];
+function shownData(frame) {
+  return frame ? drawn.data.map((trace, index) => ({...trace, ...(frame.data[index] || {})})) : drawn.data;
+}
+function draw() {
+  const frames = drawn.frames || [], at = Math.min(Number(slider.value), Math.max(frames.length - 1, 0));
+  player.hidden = !frames.length;
+  slider.max = Math.max(frames.length - 1, 0);
+  slider.value = at;
+  if (frames.length) { said.textContent = frames[at].name + " of " + frames.length; slider.setAttribute("aria-label", "Frame"); slider.setAttribute("aria-valuetext", frames[at].name); } else stopPlaying();
+  window.Plotly.react(plot, shownData(frames[at]), drawn.layout, {responsive: true, displayModeBar: false, scrollZoom: false});
+}
+function stopPlaying() { clearInterval(clock); clock = null; playing.textContent = "Play"; }
+slider.addEventListener("input", () => { stopPlaying(); draw(); });
+playing.addEventListener("click", () => {
+  if (clock) return stopPlaying();
+  if (Number(slider.value) === Number(slider.max)) slider.value = 0;
+  draw();
+  playing.textContent = "Pause";
+  clock = setInterval(() => {
+    if (!element.isConnected || Number(slider.value) === Number(slider.max)) return stopPlaying();
+    slider.value = Number(slider.value) + 1;
+    draw();
+  }, 300);
+});
 
 // A point with a key may have a picture; the server is asked once for each that it has.
 const tip = element.querySelector(".pc-tip"), live = element.querySelector(".pc-live"), pictures = new Map();
@@ -69,32 +98,49 @@ async function showPicture(point) {
 }
 function hidePicture() { pointed = ""; tip.hidden = true; }
 
-// The keyboard goes from point to point as they lie along x, and takes one.
-let points = [], at = -1;
+// The keyboard goes from point to point as they lie along x, and takes one; in a heat map it goes from cell to cell.
+let points = [], at = -1, map = null, cell = null;
 function listPoints() {
-  const found = new Map();
+  const found = new Map(), number = drawn.data.findIndex((trace) => Array.isArray(trace.z));
   drawn.data.forEach(({x, y, text, customdata}, curveNumber) => (Array.isArray(customdata) ? customdata : []).forEach((key, pointNumber) => {
-    if (typeof key === "string" && key && !key.startsWith("cell:")) found.set(key, {key, curveNumber, pointNumber, x: x[pointNumber], y: y[pointNumber], text: (text || [])[pointNumber] || ""});
+    if (typeof key === "string" && key) found.set(key, {key, curveNumber, pointNumber, x: x[pointNumber], y: y[pointNumber], text: (text || [])[pointNumber] || ""});
   }));
   points = [...found.values()].sort((a, b) => a.x - b.x || a.y - b.y);
-  if (points.length) { plot.tabIndex = 0; plot.setAttribute("role", "application"); plot.setAttribute("aria-label", "Chart: arrow keys go from point to point, Return takes one"); }
-  else for (const name of ["tabindex", "role", "aria-label"]) plot.removeAttribute(name);
+  map = points.length || number < 0 ? null : {...drawn.data[number], number};
+  if (!points.length && !map) { for (const name of ["tabindex", "role", "aria-label"]) plot.removeAttribute(name); return; }
+  const words = points.length ? "point to point, Return takes one" : "cell to cell" + (map.customdata ? ", Return shows it in the grid" : "");
+  plot.tabIndex = 0; plot.setAttribute("role", "application"); plot.setAttribute("aria-label", "Chart: arrow keys go from " + words);
+}
+function pointAt(curveNumber, pointNumber, words) {
+  window.Plotly.Fx.hover(plot, [{curveNumber, pointNumber}]);
+  live.textContent = words.filter(Boolean).join(", ");
 }
 function go(to) {
   at = Math.max(0, Math.min(points.length - 1, to));
   const {curveNumber, pointNumber, text, x, y} = points[at];
-  window.Plotly.Fx.hover(plot, [{curveNumber, pointNumber}]);
-  live.textContent = [text, x.toFixed(1), y.toFixed(2)].filter(Boolean).join(", ");
+  pointAt(curveNumber, pointNumber, [text, x.toFixed(1), y.toFixed(2)]);
+}
+// Rows of a heat map go up, unless its axis is turned round.
+function goCell(right, up, ends) {
+  const rows = map.z.length, columns = map.z[0].length, range = (drawn.layout.yaxis || {}).range, turned = range && range[0] > range[1];
+  const clamped = (value, most) => Math.max(0, Math.min(most - 1, value));
+  const [row, column] = cell || [turned ? 0 : rows - 1, 0];
+  cell = cell || ends ? [clamped(row + (turned ? -up : up), rows), clamped(column + right, columns)] : [row, column];
+  const [i, j] = cell, value = shownData(frameNow())[map.number].z[i][j], title = ((map.colorbar || {}).title || {}).text || "";
+  const words = map.text ? map.text[i][j] : [map.x && map.x[j], map.y && map.y[i]].join(", ");
+  pointAt(map.number, cell, [words, typeof value === "number" ? title + " " + Number(value.toPrecision(4)) : "nothing"]);
 }
 plot.addEventListener("keydown", (event) => {
-  const turn = {ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, Home: -1e9, End: 1e9}[event.key];
-  if (!points.length || !window.Plotly || event.target !== plot) return;
-  if (turn) go(at + turn);
-  else if ((event.key === "Enter" || event.key === " ") && points[at]) trigger("select", {key: points[at].key});
+  const [right, up] = {ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowLeft: [-1, 0], ArrowDown: [0, -1], Home: [-1e9, 0], End: [1e9, 0]}[event.key] || [0, 0];
+  const key = points.length ? (points[at] || {}).key : cell && map && map.customdata && map.customdata[cell[0]][cell[1]];
+  if ((!points.length && !map) || !window.Plotly || event.target !== plot) return;
+  if (right || up) points.length ? go(at + right + up) : goCell(right, up, Math.abs(right) > 1);
+  else if ((event.key === "Enter" || event.key === " ") && key) take(key);
   else return;
   event.preventDefault();
 });
-plot.addEventListener("blur", () => { at = -1; hidePicture(); if (window.Plotly && listening) window.Plotly.Fx.unhover(plot); });
+plot.addEventListener("blur", () => { at = -1; cell = null; hidePicture(); if (window.Plotly && listening) window.Plotly.Fx.unhover(plot); });
+function take(key) { if (key.startsWith("cell:")) showCell(...key.slice(5).split(":").map(Number)); else trigger("select", {key}); }
 // A cell of a chart is a cell of the grid: bring the grid into view and point at it, as a mouse would.
 function showCell(step, site) {
   const grid = document.querySelector("#editor .pg"), stage = document.querySelector("#editor .pg-stage"), base = document.querySelector("#editor .pg-base");
@@ -111,10 +157,11 @@ function showCell(step, site) {
 function csv() {
   const quote = (value) => { const text = value === null || value === undefined ? "" : String(value); return /[",\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text; };
   const lines = [["series", "x", "y", "value", "label"]];
-  for (const trace of drawn.data) {
-    const text = trace.text || [];
-    if (trace.z) trace.z.forEach((row, i) => row.forEach((value, j) => lines.push([trace.name, trace.x ? trace.x[j] : j, trace.y ? trace.y[i] : i, value, (text[i] || [])[j]])));
-    else (trace.x || []).forEach((x, i) => lines.push([trace.name, x, (trace.y || [])[i], "", Array.isArray(text) ? text[i] : ""]));
+  const pages = (drawn.frames || []).length ? drawn.frames : [null];
+  for (const [frame, trace] of pages.flatMap((frame) => shownData(frame).map((trace) => [frame, trace]))) {
+    const text = trace.text || [], series = [trace.name, frame && frame.name].filter(Boolean).join(" ");
+    if (trace.z) trace.z.forEach((row, i) => row.forEach((value, j) => lines.push([series, trace.x ? trace.x[j] : j, trace.y ? trace.y[i] : i, value, (text[i] || [])[j]])));
+    else (trace.x || []).forEach((x, i) => lines.push([series, x, (trace.y || [])[i], "", Array.isArray(text) ? text[i] : ""]));
   }
   return lines.map((line) => line.map(quote).join(",")).join("\n") + "\n";
 }
@@ -123,7 +170,7 @@ async function save(kind) {
   const name = (element.id || "chart").replace("chart-", "mddit-"), link = document.createElement("a");
   const paper = getComputedStyle(panel).getPropertyValue("--m-surface").trim() || "#ffffff";
   if (kind === "csv") link.href = URL.createObjectURL(new Blob([csv()], {type: "text/csv"}));
-  else link.href = await window.Plotly.toImage({data: drawn.data, layout: {...drawn.layout, paper_bgcolor: paper}}, {format: kind, width: plot.clientWidth, height: plot.clientHeight, scale: kind === "png" ? 2 : 1});
+  else link.href = await window.Plotly.toImage({data: shownData(frameNow()), layout: {...drawn.layout, paper_bgcolor: paper}}, {format: kind, width: plot.clientWidth, height: plot.clientHeight, scale: kind === "png" ? 2 : 1});
   link.download = name + "." + kind;
   link.click();
   if (kind === "csv") setTimeout(() => URL.revokeObjectURL(link.href), 1000);

@@ -14,7 +14,7 @@ from mddit_ui.service import evaluate as service
 from mddit_ui.ui import captions, visit
 from mddit_ui.ui.chart import ChartView, PlotlyChart
 from mddit_ui.ui.errors import shown
-from mddit_ui.ui.parts import COMPUTE, Inputs, busy, cancel, facts, heading, idle, known_model, request_of, session_of
+from mddit_ui.ui.parts import Inputs, cancel, cancellable, facts, heading, known_model, request_of, session_of
 from mddit_ui.ui.running import Progress, watch
 from mddit_ui.ui.table import Cell, DataTable, Row, TableView, number
 from mddit_ui.ui.visit import Line
@@ -92,14 +92,7 @@ def build(inputs: Inputs, past: gr.BrowserState) -> Tab:
             yield ""
 
     quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    started = judge.click(busy, None, [judge, stop, event], **quiet)
-    running = started.then(
-        evaluate,
-        [count, event, *inputs],
-        verdict,
-        **COMPUTE,
-    )
-    running.then(idle, None, [judge, stop], **quiet)
+    cancellable(judge.click, (judge, stop, event), evaluate, [count, event, *inputs], verdict)
     stop.click(cancel, event, None, **quiet)
     export.click(shown(lambda runs: csv_of(visit.lines(runs))), past, text, **quiet).then(
         None, [text, name], None, js=SAVE_FILE

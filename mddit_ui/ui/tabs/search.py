@@ -17,7 +17,7 @@ from mddit_ui.ui.chart import PlotlyChart
 from mddit_ui.ui.errors import shown
 from mddit_ui.ui.grid import PolicyGrid
 from mddit_ui.ui.pair import ImagePair, PairView
-from mddit_ui.ui.parts import COMPUTE, Inputs, busy, cancel, heading, idle, view_of
+from mddit_ui.ui.parts import Inputs, cancel, cancellable, heading, view_of
 from mddit_ui.ui.quotas import is_public
 from mddit_ui.ui.searching import BEGINNING, LATER, exists, history, poll, view
 from mddit_ui.ui.table import DataTable
@@ -184,8 +184,7 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
         (picked.success(None, None, None, js=SHOW_PAIR).then, preview, [job, chosen, event], pair),
         (draw.click, draw_front, [job, event], drawn),
     ):
-        busily = begun(busy, None, [draw, halt, event], **at_once)
-        busily.then(work, given, made, **COMPUTE).then(idle, None, [draw, halt], **at_once)
+        cancellable(begun, (draw, halt, event), work, given, made)
     halt.click(cancel, event, None, **at_once)
     how = [inputs.grid, inputs.steps, inputs.guidance, inputs.scheduler]
     again = [job, inputs.model, inputs.grid, inputs.steps, inputs.scheduler]

@@ -18,12 +18,10 @@ from mddit_ui.ui.chart import ChartView, PlotlyChart
 from mddit_ui.ui.errors import shown
 from mddit_ui.ui.grid import short_labels
 from mddit_ui.ui.parts import (
-    COMPUTE,
     Inputs,
-    busy,
     cancel,
+    cancellable,
     heading,
-    idle,
     known_model,
     request_of,
     session_of,
@@ -31,7 +29,7 @@ from mddit_ui.ui.parts import (
     view_of,
 )
 from mddit_ui.ui.running import Progress, Report, watch
-from mddit_ui.ui.tabs import smoothness
+from mddit_ui.ui.tabs import routing, smoothness
 
 PROMPTS = 8
 NOT_MEASURED = "Not measured yet. One full-depth run on eight captions shows which blocks change between steps."
@@ -45,9 +43,10 @@ class Tab(NamedTuple):
 
     macs: PlotlyChart
     similarity: PlotlyChart
+    routing: routing.Panel
 
 
-def build(inputs: Inputs, calibration: gr.State) -> Tab:
+def build(inputs: Inputs, name: gr.Textbox, calibration: gr.State) -> Tab:
     with gr.Row(equal_height=True):
         with gr.Column(elem_classes="m-panel", min_width=360):
             with gr.Row(elem_classes="m-top m-wrap"):
@@ -70,6 +69,7 @@ def build(inputs: Inputs, calibration: gr.State) -> Tab:
             halt = gr.Button("Cancel", size="sm", variant="stop", visible=False, scale=0, min_width=90)
         times = PlotlyChart(NOT_TIMED, elem_id="chart-time")
 
+    tokens = routing.build(inputs, name)
     smoothness.build(inputs)
 
     event, other = gr.State(None), gr.State(None)
@@ -129,9 +129,9 @@ def build(inputs: Inputs, calibration: gr.State) -> Tab:
 
     quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     asked = [inputs.model, inputs.grid, inputs.steps, inputs.guidance, inputs.scheduler, kind, event]
-    go.click(busy, None, [go, stop, event], **quiet).then(
-        measure, asked, [calibration, alike, inputs.grid, status], show_progress_on=status, **COMPUTE
-    ).then(idle, None, [go, stop], **quiet)
+    cancellable(
+        go.click, (go, stop, event), measure, asked, [calibration, alike, inputs.grid, status], show_progress_on=status
+    )
     stop.click(cancel, event, None, **quiet)
     kind.input(
         lambda measured, chosen: NOT_MEASURED if measured is None else map_chart(measured, chosen),
@@ -139,11 +139,9 @@ def build(inputs: Inputs, calibration: gr.State) -> Tab:
         alike,
         **quiet,
     )
-    clock.click(busy, None, [clock, halt, other], **quiet).then(clocked, [other, *inputs], times, **COMPUTE).then(
-        idle, None, [clock, halt], **quiet
-    )
+    cancellable(clock.click, (clock, halt, other), clocked, [other, *inputs], times)
     halt.click(cancel, other, None, **quiet)
-    return Tab(cost, alike)
+    return Tab(cost, alike, tokens)
 
 
 def macs_chart(model: str, policy: Policy, steps: int, scheduler: str) -> ChartView:
