@@ -10,8 +10,7 @@ from mddit_ui.models.registry import get_model
 from mddit_ui.service.catalog import describe
 from mddit_ui.service.measure import REAL_FILE, Trial, measure
 
-NAMES = ("scenes-pixart", "scenes-lcm", "scenes-skip", "scenes-dit")
-SHIPPED = [model for model in NAMES if (MODELS / model).is_dir()]
+SHIPPED = ("scenes-pixart", "scenes-lcm", "scenes-skip", "scenes-routed", "scenes-dit")
 
 
 @pytest.mark.parametrize("model", SHIPPED)
