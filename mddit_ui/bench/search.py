@@ -100,7 +100,7 @@ class Bench:
         task = make_task(
             self.space,
             config,
-            lambda policies, race=None: make_evaluator(self.model, self.request)(policies, race),
+            lambda policies, race=None: make_evaluator(self.model, self.request, quick=True)(policies, race),
             self.sensitivity,
             method=VARIANTS[name.removesuffix(RACING)],
         )

@@ -76,7 +76,7 @@ def measure(model: str, steps: int, budget: float, images: int, evaluations: int
     found: list[Evaluation] = []
     processes = processes_for(spec)
     with Pool(processes, threads=max(cores() // processes, 1)) as pool:
-        evaluate = PooledEvaluator(pool, model, request)
+        evaluate = PooledEvaluator(pool, model, request, quick=True)
         warm = [space.policy(np.random.default_rng(n).random(space.shape)) for n in range(4 * processes)]
         dict(evaluate(warm))  # loads the model and makes the reference in each process
         began = time.perf_counter()
@@ -125,7 +125,7 @@ def _pipeline_call(model: str, request: GenerationConfig, policy: Policy) -> tup
 
 def recalled(model: str, rate: Rate) -> float:
     """The share of the computed cells that were known before, all policies in their order."""
-    evaluator = make_evaluator(model, rate.request)
+    evaluator = make_evaluator(model, rate.request, quick=True)
     for policy in rate.policies:
         evaluator.score(policy)
     memo = evaluator.memo

@@ -18,6 +18,8 @@ from mddit_ui.service.pool import Pool
 
 BATCH = 16  # images in the model at one time
 
+Request = tuple[str, GenerationConfig, bool]  # what ``make_evaluator`` takes
+
 
 def evaluate(
     model_id: str,
@@ -50,13 +52,17 @@ class Evaluator:
     """Scores policies on one set of prompts and seeds; what they have in common is made once.
 
     That is full depth, the text embeddings, and the blocks of their first steps as far as those are equal.
+
+    Args:
+        quick: all of them, full depth too, are run a little less exactly on a CPU; see ``engine.packing``.
     """
 
-    def __init__(self, model_id: str, config: GenerationConfig) -> None:
+    def __init__(self, model_id: str, config: GenerationConfig, *, quick: bool = False) -> None:
         self.model_id = model_id
         self.config = config
+        self.quick = quick
         self.memo = Memo()
-        self.reference = _generate(model_id, None, config)
+        self.reference = _generate(model_id, None, config, quick=quick)
         self.reference_score = score(model_id, self.reference, config, reference=self.reference)
 
     def __call__(self, policies: Iterable[Policy], race: Race | None = None) -> Iterator[tuple[Policy, Score]]:
@@ -70,7 +76,8 @@ class Evaluator:
         results: list[RunResult] = []
         for start, end in pairwise([0, *ends]):
             try:
-                results.append(_generate(self.model_id, policy, _part(self.config, start, end), memo=self.memo))
+                part = _part(self.config, start, end)
+                results.append(_generate(self.model_id, policy, part, memo=self.memo, quick=self.quick))
             except NotFiniteError:
                 return Score()
             found = score(
@@ -82,17 +89,17 @@ class Evaluator:
 
 
 @lru_cache(maxsize=2)
-def make_evaluator(model_id: str, config: GenerationConfig) -> Evaluator:
+def make_evaluator(model_id: str, config: GenerationConfig, quick: bool = False) -> Evaluator:
     """The evaluator of a model and a request, made once a process: full depth and the text embeddings are made here."""
-    return Evaluator(model_id, config)
+    return Evaluator(model_id, config, quick=quick)
 
 
 class PooledEvaluator:
     """As ``Evaluator``, bit for bit, in the processes of a pool or the actors of a cluster."""
 
-    def __init__(self, pool: Pool | RayPool, model_id: str, config: GenerationConfig) -> None:
+    def __init__(self, pool: Pool | RayPool, model_id: str, config: GenerationConfig, *, quick: bool = False) -> None:
         self.pool = pool
-        self.request = (model_id, config)
+        self.request: Request = (model_id, config, quick)
 
     @property
     def reference_score(self) -> Score:
@@ -100,15 +107,15 @@ class PooledEvaluator:
         return found
 
     def __call__(self, policies: Iterable[Policy], race: Race | None = None) -> Iterator[tuple[Policy, Score]]:
-        return self.pool.map(partial(_scored, *self.request, race), policies)
+        return self.pool.map(partial(_scored, self.request, race), policies)
 
 
-def _reference(request: tuple[str, GenerationConfig]) -> Score:
+def _reference(request: Request) -> Score:
     return make_evaluator(*request).reference_score
 
 
-def _scored(model_id: str, config: GenerationConfig, race: Race | None, policy: Policy) -> Score:
-    return make_evaluator(model_id, config).score(policy, race)
+def _scored(request: Request, race: Race | None, policy: Policy) -> Score:
+    return make_evaluator(*request).score(policy, race)
 
 
 def _generate(
@@ -117,13 +124,14 @@ def _generate(
     config: GenerationConfig,
     done: Callable[[int], None] | None = None,
     memo: Memo | None = None,
+    quick: bool = False,
 ) -> RunResult:
     """All images of a config, in batches; ``memo``: what they share with other policies."""
     results = []
     for start in range(0, config.images, BATCH):
         batch = _part(config, start, start + BATCH)
         part = None if memo is None else memo.part((batch.prompts, batch.classes, batch.image_seeds))
-        results.append(generate(model_id, policy, batch, memo=part))
+        results.append(generate(model_id, policy, batch, memo=part, quick=quick))
         if done is not None:
             done(min(start + BATCH, config.images))
     return _joined(results)

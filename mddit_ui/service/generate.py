@@ -30,6 +30,7 @@ def generate(
     memo: Memo | Part | None = None,
     tokens: TokenChoice = "routers",
     inpainting: Inpainting | None = None,
+    quick: bool = False,
 ) -> RunResult:
     """Pictures of a config under a policy (``None``: full depth); ``on_step`` may raise ``Cancelled``."""
     return run(
@@ -41,6 +42,7 @@ def generate(
         memo=memo,
         tokens=tokens,
         inpainting=inpainting,
+        quick=quick,
     )
 
 

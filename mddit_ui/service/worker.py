@@ -223,11 +223,11 @@ def _prepare(config: SearchConfig, locked: tuple[str, ...] | None) -> Iterator[P
     )
     with _pool(catalog.get_model(config.model)) as pool:
 
-        def evaluator(request: GenerationConfig) -> tuple[Evaluator, Score]:
-            evaluate = PooledEvaluator(pool, config.model, request)
+        def evaluator(request: GenerationConfig, *, quick: bool = False) -> tuple[Evaluator, Score]:
+            evaluate = PooledEvaluator(pool, config.model, request, quick=quick)
             return evaluate, evaluate.reference_score
 
-        evaluate, reference = evaluator(request)
+        evaluate, reference = evaluator(request, quick=True)
         yield Prepared(space, evaluate, reference, lambda: evaluator(_generation_config(config, FRESH_SEEDS)))
 
 

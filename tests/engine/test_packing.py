@@ -1,0 +1,96 @@
+"""Prepared layers: near the plain ones, gone afterwards, never older than the weights."""
+
+import pytest
+import torch
+
+from mddit_ui.core.policy import Policy
+from mddit_ui.core.records import GenerationConfig
+from mddit_ui.engine import packing
+from mddit_ui.engine.memo import Memo
+from mddit_ui.engine.packing import packed
+from mddit_ui.engine.runner import generate
+from mddit_ui.metrics.fidelity import latent_error
+from mddit_ui.models.loading import load
+from tests.tiny import PROMPTS
+
+CONFIG = GenerationConfig(prompts=PROMPTS, seeds=(3, 4), steps=4, height=64, width=64)
+POLICY = Policy.from_rows(["####", "=#=#", "####", "===="])
+
+
+@pytest.fixture
+def loaded(tiny_pixart: str):
+    found = load(tiny_pixart)
+    found.memo.pop("packed", None)
+    yield found
+    found.memo.pop("packed", None)
+
+
+@pytest.mark.parametrize(("products", "most"), [(torch.float32, 1e-9), (torch.bfloat16, 1e-3)])
+@pytest.mark.parametrize("policy", [None, POLICY], ids=["full depth", "a policy"])
+def test_it_is_near_the_plain_run_and_leaves_nothing(loaded, policy, products, most, monkeypatch):
+    monkeypatch.setattr(packing, "product_type", lambda: products)
+    before = generate(loaded, policy, CONFIG)
+    quick = generate(loaded, policy, CONFIG, quick=True)
+    after = generate(loaded, policy, CONFIG)
+    assert (before.latents == after.latents).all()
+    assert 0 < latent_error(quick.latents, before.latents).max() < most
+    assert (quick.macs, quick.full_macs) == (before.macs, before.full_macs)
+
+
+def test_a_memo_changes_no_bit_of_it(loaded):
+    memo = Memo()
+    alone = generate(loaded, POLICY, CONFIG, quick=True)
+    for _ in range(3):
+        assert (generate(loaded, POLICY, CONFIG, memo=memo, quick=True).latents == alone.latents).all()
+    assert memo.recalled > 0
+
+
+def test_what_captions_become_is_made_once_a_run(loaded, monkeypatch):
+    calls = []
+    linear = packing._linear
+
+    def counted(layer, *args, **kwargs):
+        forward = linear(layer, *args, **kwargs)
+        return lambda hidden: calls.append(layer) or forward(hidden)
+
+    monkeypatch.setattr(packing, "_linear", counted)
+    generate(loaded, None, CONFIG, quick=True)
+    attention = loaded.transformer.transformer_blocks[1].attn2
+    assert [calls.count(layer) for layer in (attention.to_q, attention.to_k, attention.to_v)] == [4, 1, 1]
+
+
+def test_the_same_tensor_is_remembered_until_it_is_written_to():
+    double = packing._remembered(lambda hidden: hidden * 2)
+    hidden = torch.ones(2, 3)
+    first = double(hidden)
+    assert double(hidden) is first
+    assert double(hidden.view(2, 3)) is first
+    assert double(hidden.t()).shape == (3, 2)
+    assert double(hidden) is not first
+    hidden += 1
+    assert (double(hidden) == 4).all()
+    with torch.inference_mode():
+        assert (double(torch.ones(1)) == 2).all()
+    assert (double(torch.ones(2, 3)) == 2).all()
+
+
+def test_other_weights_are_prepared_anew(loaded):
+    plain = generate(loaded, None, CONFIG, quick=True).latents
+    bias = loaded.transformer.transformer_blocks[3].ff.net[2].bias
+    with torch.no_grad():
+        bias += 1
+        other = generate(loaded, None, CONFIG, quick=True).latents
+        exact = generate(loaded, None, CONFIG).latents
+        bias -= 1
+    assert latent_error(other, exact).max() < 1e-3 < latent_error(other, plain).max()
+
+
+def test_a_forward_that_somebody_has_put_there_stays(loaded):
+    layer = loaded.transformer.transformer_blocks[0].attn1.to_q
+    layer.forward = own = lambda hidden: torch.nn.functional.linear(hidden, layer.weight, layer.bias)
+    try:
+        with packed(loaded):
+            assert layer.forward is own
+        assert layer.forward is own
+    finally:
+        del layer.forward
