@@ -21,7 +21,7 @@ from mddit_ui.core.policy import Policy, repair
 from mddit_ui.core.records import Score, SearchConfig
 from mddit_ui.store import searches as store
 from mddit_ui.store.db import open_db
-from mddit_ui.store.searches import EvaluationRow
+from mddit_ui.store.search_rows import EvaluationRow
 
 MODEL = "bench-dit"
 READY = '#editor .pg[data-ready="true"]'

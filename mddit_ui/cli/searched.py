@@ -5,7 +5,7 @@ import re
 
 from mddit_ui.core.errors import SearchError
 from mddit_ui.core.policy import Policy
-from mddit_ui.store.searches import EvaluationRow, SearchRow
+from mddit_ui.store.search_rows import EvaluationRow, SearchRow
 
 PREFIX = "search:"
 

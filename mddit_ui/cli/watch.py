@@ -7,7 +7,7 @@ from typing import Any
 
 from mddit_ui.cli.output import duration, emit, plain, progress, say, score_line
 from mddit_ui.core.errors import SearchError
-from mddit_ui.store.searches import SearchRow
+from mddit_ui.store.search_rows import SearchRow
 
 POLL_SECONDS = 0.5
 MOVING = ("queued", "running")

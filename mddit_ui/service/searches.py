@@ -17,7 +17,7 @@ from mddit_ui.service import holdout
 from mddit_ui.service.processes import PARENT, alive, started
 from mddit_ui.store import searches as store
 from mddit_ui.store.db import open_db
-from mddit_ui.store.searches import EvaluationRow, SearchRow
+from mddit_ui.store.search_rows import EvaluationRow, SearchRow
 
 COMMAND = (sys.executable, "-m", "mddit_ui.service.worker")
 MOST_AT_ONCE = 2

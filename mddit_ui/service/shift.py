@@ -9,7 +9,7 @@ from mddit_ui.core.errors import StoreError
 from mddit_ui.service.processes import alive, parent
 from mddit_ui.store import searches as store
 from mddit_ui.store.db import Database
-from mddit_ui.store.searches import State
+from mddit_ui.store.search_rows import State
 
 LEAST_FREE_BYTES = 200_000_000
 ROOM_SECONDS = 5  # between two looks whether there is room on the disk again

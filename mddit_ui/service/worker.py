@@ -23,7 +23,7 @@ from mddit_ui.service.processes import alive, started
 from mddit_ui.service.shift import Ended, Shift
 from mddit_ui.store import searches as store
 from mddit_ui.store.db import open_db
-from mddit_ui.store.searches import EvaluationRow, SearchRow, State
+from mddit_ui.store.search_rows import EvaluationRow, SearchRow, State
 
 FRESH_SEEDS = 1_000_003  # added to the seeds of a search, they judge its finalists (torch on a CPU heeds 32 bits)
 

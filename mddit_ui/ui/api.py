@@ -19,7 +19,7 @@ from mddit_ui.service import catalog
 from mddit_ui.service import evaluate as evaluating
 from mddit_ui.service import generate as generating
 from mddit_ui.service import searches as searching
-from mddit_ui.store.searches import SearchRow
+from mddit_ui.store.search_rows import SearchRow
 from mddit_ui.ui.errors import shown
 from mddit_ui.ui.grid import sent
 from mddit_ui.ui.parts import known_model, request_of, shape_of

@@ -12,7 +12,7 @@ from mddit_ui.core.policy import Policy
 from mddit_ui.service import generate as generating
 from mddit_ui.service import previews
 from mddit_ui.service import searches as service
-from mddit_ui.store.searches import EvaluationRow, SearchRow
+from mddit_ui.store.search_rows import EvaluationRow, SearchRow
 from mddit_ui.ui.pair import FULL, PairView, data_url
 from mddit_ui.ui.running import Progress, Report, watch
 from mddit_ui.ui.searching import evaluation, front_of, policy_of, view

@@ -12,7 +12,7 @@ from mddit_ui.core.records import SearchConfig
 from mddit_ui.service import searches as service
 from mddit_ui.store import searches as store
 from mddit_ui.store.db import open_db
-from mddit_ui.store.searches import EvaluationRow, SearchRow
+from mddit_ui.store.search_rows import EvaluationRow, SearchRow
 from mddit_ui.ui.chart import ChartView
 from mddit_ui.ui.errors import escaped
 from mddit_ui.ui.grid import GridView, as_content, short_labels

@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from mddit_ui.cli.watch import BAR, budget_of, words
 from mddit_ui.core.records import Score, SearchConfig
-from mddit_ui.store.searches import EvaluationRow, SearchRow
+from mddit_ui.store.search_rows import EvaluationRow, SearchRow
 
 SCORE = Score(clip_score=31.256, clip_backbone="tiny", psnr=22.04, images=2)
 BEST = EvaluationRow(3, 0, ("##", "#="), "0" * 16, 0.4984, SCORE, 1.5, 2.0)

@@ -8,7 +8,7 @@ import pytest
 from mddit_ui.core.errors import StoreError
 from mddit_ui.core.records import Score, SearchConfig
 from mddit_ui.store import searches
-from mddit_ui.store.searches import EvaluationRow
+from mddit_ui.store.search_rows import EvaluationRow
 
 CONFIG = SearchConfig(model="tiny", prompts=("a red ring", "a blue ball"), image_seeds=(3, 4), evaluations=10)
 

@@ -14,7 +14,7 @@ from mddit_ui.core.records import Score, SearchConfig
 from mddit_ui.service import previews
 from mddit_ui.store import searches as store
 from mddit_ui.store.db import open_db
-from mddit_ui.store.searches import EvaluationRow
+from mddit_ui.store.search_rows import EvaluationRow
 from mddit_ui.ui import front
 from tests.ui.conftest import App
 from tests.ui.test_app import CAPTION, LONG, expect_rows, tab

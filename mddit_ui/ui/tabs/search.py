@@ -10,7 +10,7 @@ from mddit_ui.core.errors import Cancelled, MdditError, SearchError
 from mddit_ui.service import searches as service
 from mddit_ui.store import searches as store
 from mddit_ui.store.db import open_db
-from mddit_ui.store.searches import EvaluationRow, SearchRow
+from mddit_ui.store.search_rows import EvaluationRow, SearchRow
 from mddit_ui.ui import front as fronts
 from mddit_ui.ui import searching
 from mddit_ui.ui.chart import PlotlyChart

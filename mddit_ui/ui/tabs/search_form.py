@@ -9,7 +9,7 @@ from mddit_ui.core.errors import MdditError, SearchError
 from mddit_ui.core.policy import Policy, actions_from_rows, repair
 from mddit_ui.core.records import MethodName, SearchConfig
 from mddit_ui.service import searches as service
-from mddit_ui.store.searches import SearchRow
+from mddit_ui.store.search_rows import SearchRow
 from mddit_ui.ui import captions, searching
 from mddit_ui.ui.api import running
 from mddit_ui.ui.grid import GridView
