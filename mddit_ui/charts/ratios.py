@@ -11,22 +11,27 @@ from mddit_ui.charts.cells import marks
 
 READ_RATIOS = (
     "Share of the tokens that each block keeps, by region of the noise schedule: a run goes from left (noise) to right "
-    "(picture). Pale is where the model has learned to leave tokens out."
+    "(picture). The fainter a cell, the more tokens the model has learned to leave out."
 )
 READ_TOKENS = (
     "The picture once for each block: what is clear went through the block at this step, veiled patches passed by; "
     "where the grid caches or skips a block, all is veiled."
 )
-GAP = 1  # patches between the maps
+GAPS = (2, 1)  # patches between the maps, down and across: a label stands above each
 
 
 class RatiosInfo(NamedTuple):
-    """``values`` (blocks, regions) kept ratios; ``regions`` and ``labels`` say which; ``mean`` of all of them."""
+    """``values`` (blocks, regions) kept ratios between the ``edges``; ``labels`` of the blocks; ``mean`` of all."""
 
     values: np.ndarray
-    regions: tuple[str, ...]
+    edges: tuple[float, ...]
     labels: tuple[str, ...]
     mean: float
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(f"{high:g}-{low:g}" for high, low in pairwise(self.edges))
 
     @property
     def by_region(self) -> np.ndarray:
@@ -52,9 +57,8 @@ class TokensInfo(NamedTuple):
 
 def ratios_info(ratios: np.ndarray, edges: tuple[float, ...], labels: tuple[str, ...]) -> RatiosInfo:
     """From (blocks, regions) ratios and the timesteps between the regions, noisiest first."""
-    regions = tuple(f"{high:g}-{low:g}" for high, low in pairwise(edges))
     values = np.asarray(ratios, float)
-    return RatiosInfo(values, regions, tuple(labels), float(values.mean()))
+    return RatiosInfo(values, tuple(edges), tuple(labels), float(values.mean()))
 
 
 def ratios_figure(info: RatiosInfo, dark: bool) -> go.Figure:
@@ -74,7 +78,11 @@ def ratios_figure(info: RatiosInfo, dark: bool) -> go.Figure:
         colorbar={**style.COLORBAR, "tickformat": ".0%", "title": {**style.COLORBAR["title"], "text": "kept"}},
     )
     figure.update_xaxes(
-        title_text="timesteps", showgrid=False, tickvals=list(range(regions)), ticktext=list(info.regions), tickangle=0
+        title_text="timestep",
+        showgrid=False,
+        tickvals=[place - 0.5 for place in range(regions + 1)],
+        ticktext=[f"{edge:g}" for edge in info.edges],
+        tickangle=0,
     )
     places = marks(blocks)
     figure.update_yaxes(
@@ -89,8 +97,9 @@ def tokens_info(kept: np.ndarray, labels: tuple[str, ...]) -> TokensInfo:
     steps, blocks, rows, columns = kept.shape
     across = int(np.ceil(np.sqrt(2 * blocks)))  # twice as wide as high
     down = -(-blocks // across)
-    maps = np.full((steps, down * (rows + GAP) - GAP, across * (columns + GAP) - GAP), np.nan)
-    corners = np.array([(block // across * (rows + GAP), block % across * (columns + GAP)) for block in range(blocks)])
+    high, wide = rows + GAPS[0], columns + GAPS[1]
+    maps = np.full((steps, down * high - GAPS[0], across * wide - GAPS[1]), np.nan)
+    corners = np.array([(block // across * high, block % across * wide) for block in range(blocks)])
     for block, (top, left) in enumerate(corners):
         maps[:, top : top + rows, left : left + columns] = kept[:, block]
     return TokensInfo(maps, corners, (rows, columns), tuple(labels), kept.mean((2, 3)))
@@ -115,8 +124,6 @@ def tokens_figure(info: TokensInfo, picture: str, dark: bool) -> go.Figure:
         zmin=0,
         zmax=1,
         showscale=False,
-        xgap=1,
-        ygap=1,
     )
     figure.frames = [
         go.Frame(name=f"step {step}", data=[{"type": "heatmap", "z": _plain(shown)}])
@@ -128,7 +135,7 @@ def tokens_figure(info: TokensInfo, picture: str, dark: bool) -> go.Figure:
             font={"size": 10.5, "color": colours.ink_faint},
         )  # fmt: skip
     figure.update_xaxes(visible=False, range=[-0.5, columns - 0.5], constrain="domain")
-    figure.update_yaxes(visible=False, range=[rows - 0.5, -1.2], scaleanchor="x", constrain="domain")
+    figure.update_yaxes(visible=False, range=[rows - 0.5, -2], scaleanchor="x", constrain="domain")
     figure.add_layout_image(
         source=picture, x=-0.5, y=-0.5, xref="x", yref="y", sizex=columns, sizey=rows, sizing="stretch", layer="below"
     )

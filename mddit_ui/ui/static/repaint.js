@@ -1,5 +1,5 @@
 // A picture, and the part of it that is marked. Both are scaled down here, so that what is sent stays small.
-const root = element.querySelector(".rp"), stage = root.querySelector(".rp-stage"), under = root.querySelector(".rp-under"), over = root.querySelector(".rp-over");
+const root = element.querySelector(".rp"), under = root.querySelector(".rp-under"), over = root.querySelector(".rp-over");
 const file = root.querySelector(".rp-file"), size = root.querySelector(".rp-size"), live = root.querySelector(".rp-say");
 const MOST_BYTES = 20e6, MOST_SIDE = 1024, SMALL = 320; // pixels a side; up to SMALL a picture is sent without loss
 const EMPTY = "With a picture and a mark on it, Generate paints the marked part anew and leaves the rest as it is. The picture is cut to the model's shape.";
@@ -17,12 +17,10 @@ async function open(url) {
   context.fillStyle = "#fff";
   context.fillRect(0, 0, under.width, under.height);
   context.drawImage(image, 0, 0, under.width, under.height);
-  stage.hidden = false;
   root.dataset.state = "ready";
   send();
 }
 function remove() {
-  stage.hidden = true;
   root.dataset.state = "empty";
   cursor = null;
   props.value = null;

@@ -20,7 +20,8 @@ from mddit_ui.ui.running import Progress, Report, watch
 
 NO_RATIOS = "Choose a target: the share of the MACs that its ratios were trained to."
 NOT_RUN = "Not run yet. One run of the policy in the grid shows which patches each block lets through, step by step."
-PATCH = 12  # pixels of a patch under its map
+SHOW_GRID = """() => { document.querySelector("#editor").scrollIntoView({block: "nearest"}); }"""
+PATCH = 16  # pixels of a patch under its map
 
 
 class Panel(NamedTuple):
@@ -40,7 +41,7 @@ def build(inputs: Inputs, name: gr.Textbox) -> Panel:
                 take = gr.Button("Ratios into the grid", size="sm", elem_id="routing-take")
                 go = gr.Button("Run and watch", size="sm", elem_id="routing-run")
                 stop = gr.Button("Cancel", size="sm", variant="stop", visible=False)
-        target = gr.Radio([], label="Trained to keep of the MACs", elem_classes="m-seg", elem_id="routing-target")
+        target = gr.Radio([], label="Target: share of the MACs", elem_classes="m-seg", elem_id="routing-target")
         status = gr.Markdown("", elem_classes="m-note", elem_id="routing-status")
         with gr.Row(equal_height=False):
             with gr.Column(min_width=320, scale=2):
@@ -76,7 +77,9 @@ def build(inputs: Inputs, name: gr.Textbox) -> Panel:
 
     quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     target.input(shown(lambda chosen: ratios_chart(*_of(chosen))), target, ratios, **quiet)
-    take.click(into_grid, [target, inputs.steps, inputs.scheduler], [inputs.grid, name], **quiet)
+    take.click(into_grid, [target, inputs.steps, inputs.scheduler], [inputs.grid, name], **quiet).success(
+        None, None, None, js=SHOW_GRID
+    )
     cancellable(go.click, (go, stop, event), run, [event, *inputs], [tokens, status], show_progress_on=status)
     stop.click(cancel, event, None, **quiet)
     return Panel(panel, target, ratios, tokens)
@@ -110,7 +113,7 @@ def tokens_chart(kept: np.ndarray, picture: np.ndarray, labels: list[str]) -> Ch
     info = charts.tokens_info(kept, tuple(labels))
     rows, columns = info.side
     small = Image.fromarray(picture).resize((columns * PATCH, rows * PATCH), Image.Resampling.LANCZOS)
-    url = data_url(charts.beneath(info, np.asarray(small)))
+    url = data_url(charts.beneath(info, np.asarray(small)), quality=90)
     return ChartView(lambda dark: charts.tokens_figure(info, url, dark), charts.READ_TOKENS)
 
 
