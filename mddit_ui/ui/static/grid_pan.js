@@ -1,7 +1,7 @@
 // On a narrow screen the grid is wider than its panel, so that a finger hits a cell (grid.css); a slider moves it.
 const scroller = document.createElement("div"), pan = document.createElement("input");
 scroller.className = "pg-scroll"; stage.before(scroller); scroller.append(stage); scroller.after(pan);
-Object.assign(pan, {type: "range", className: "pg-pan", min: 0, max: 0, value: 0, hidden: true});
+Object.assign(pan, {type: "range", className: "pg-pan m-range", min: 0, max: 0, value: 0, hidden: true});
 pan.setAttribute("aria-label", "Move the grid along its steps");
 pan.addEventListener("input", (event) => { event.stopPropagation(); scroller.scrollLeft = Number(pan.value); });
 scroller.addEventListener("scroll", () => { pan.value = scroller.scrollLeft; });
