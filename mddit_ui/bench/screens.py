@@ -23,6 +23,7 @@ GALLERY = frozenset(
 )  # what docs/gallery.md shows
 TABS = ("Understand", "Search", "Compare", "Library")
 SEARCH_CAPTIONS = 4  # so few, that a search for a picture takes two minutes
+GALLERY_EVALUATIONS = 16
 PATIENCE = 300_000  # ms
 
 
@@ -33,12 +34,18 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--caption", default="")
     parser.add_argument("--preset", default="")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--search", type=int, default=0, help="run a search of this many evaluations first")
+    parser.add_argument(
+        "--search",
+        type=int,
+        help=f"run a search of this many evaluations first (gallery: {GALLERY_EVALUATIONS}, else 0)",
+    )
     parser.add_argument("--data", type=Path, help="folder with runs and searches to show (default: an empty one)")
     parser.add_argument("--gallery", action="store_true", help="only the pictures of docs/gallery.md, as WEBP")
     parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS)
     parser.add_argument("--modes", nargs="+", default=MODES, choices=MODES)
     wanted = parser.parse_args(arguments)
+    if wanted.search is None:
+        wanted.search = GALLERY_EVALUATIONS if wanted.gallery else 0
     wanted.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "MDDIT_DATA": str(wanted.data or folder)}
