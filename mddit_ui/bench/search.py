@@ -3,20 +3,22 @@
 import argparse
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from mddit_ui.bench import sensitivity, throughput
 from mddit_ui.core.paths import PROMPTS, data_dir
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, Score, SearchConfig
 from mddit_ui.core.sensitivity import Sensitivity
-from mddit_ui.metrics.fidelity import psnr
 from mddit_ui.search.loop import Evaluation, search
 from mddit_ui.search.methods import Method, Setting
 from mddit_ui.search.portfolio import baselines
@@ -25,10 +27,10 @@ from mddit_ui.search.space import Space
 from mddit_ui.service import catalog
 from mddit_ui.service.calibrate import calibrate
 from mddit_ui.service.evaluate import make_evaluator
-from mddit_ui.service.generate import MAX_PSNR, generate, score
+from mddit_ui.service.generate import MAX_PSNR
+from mddit_ui.service.measure import Trial, measure
 
 MARKS = (25, 50, 100, 200, 500)  # evaluations after which the best so far is judged
-BATCH = 16
 UNSEEN_SEED = 10_000
 RACING = " racing"  # ends the name of a variant whose bad candidates leave early
 SCREEN = 10  # proposals an evaluation, in the screened variants
@@ -77,12 +79,20 @@ class Bench:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.model, self.steps, self.budget = model, steps, budget
         self.prompts = tuple(json.loads((PROMPTS / "search.json").read_text())[:images])
-        self.unseen = tuple(json.loads((PROMPTS / "holdout.json").read_text())[:unseen])
+        unseen_prompts = tuple(json.loads((PROMPTS / "holdout.json").read_text())[:unseen])
+        self.trial = Trial.of(model, unseen_prompts, seed=UNSEEN_SEED, steps=steps)
         view = catalog.describe(model, steps)
         self.space = Space(view.mac_table, len(view.timesteps), budget, view.timesteps, model)
-        self.request = _request(model, steps, self.prompts, 0)
+        spec = catalog.get_model(model)
+        self.request = GenerationConfig(
+            prompts=self.prompts,
+            seeds=tuple(range(len(self.prompts))),
+            steps=steps,
+            guidance_scale=spec.guidance_scale,
+            height=spec.height,
+            width=spec.width,
+        )
         self.sensitivity = Sensitivity.from_calibration(calibrate(model, self.request))
-        self.references: dict[int, Any] = {}
 
     def searched(self, name: str, seed: int, evaluations: int) -> list[Evaluation]:
         """The evaluations of a search, from its file as far as they are there."""
@@ -123,23 +133,10 @@ class Bench:
         return sorted(known, key=lambda each: each.number)[:evaluations]
 
     def judged(self, policy: Policy | None) -> Judgement:
-        """The policy (``None``: full depth) on the unseen prompts, from the file if it is there."""
-        path = self.folder / f"judged-{len(self.unseen)}.jsonl"
-        digest = policy.digest if policy else "full depth"
-        for content in _lines(path):
-            if content["digest"] == digest:
-                return Judgement(np.array(content["clip"]), np.array(content["psnr"]))
-        clip: list[float] = []
-        closeness: list[float] = []
-        for start in range(0, len(self.unseen), BATCH):
-            config = _request(self.model, self.steps, self.unseen[start : start + BATCH], UNSEEN_SEED + start)
-            if start not in self.references:
-                self.references[start] = generate(self.model, None, config)
-            result = generate(self.model, policy, config) if policy else self.references[start]
-            clip += score(self.model, result, config).clip_scores
-            closeness += np.minimum(psnr(result.images, self.references[start].images), MAX_PSNR).tolist()
-        _append(path, {"digest": digest, "clip": clip, "psnr": closeness})
-        return Judgement(np.array(clip), np.array(closeness))
+        """The policy (``None``: full depth) on the unseen prompts; ``service.measure`` keeps what it has measured."""
+        found = measure(self.trial, policy)
+        closeness = found.psnrs if policy else [MAX_PSNR] * found.images
+        return Judgement(np.array(found.clip_scores), np.array(closeness))
 
     def table(self, names: Sequence[str], seeds: Sequence[int], evaluations: int) -> Iterator[Line]:
         """Full depth, well-known schedules, the best start, then each method at each mark."""
@@ -195,19 +192,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--evaluations", type=int, default=500)
     parser.add_argument("--images", type=int, default=8, help="prompts of the search")
     parser.add_argument("--unseen", type=int, default=128, help="prompts of the judgement")
-    parser.add_argument("--folder", type=Path, help="where results are kept; what is there is not made again")
+    parser.add_argument("--folder", type=Path, help="where searches are kept; what is there is not made again")
+    parts = parser.add_mutually_exclusive_group()
+    parts.add_argument(
+        "--searches-only",
+        action="store_true",
+        help="no table: several processes, each with other methods and the same folder, then one without this",
+    )
+    parts.add_argument("--tables-only", action="store_true", help="neither the predictor's table nor the throughput")
     args = parser.parse_args(arguments)
     folder = args.folder or data_dir() / "bench"
+    seeds = range(1, args.seeds + 1)
     for steps in args.steps:
         for budget in args.budgets:
             bench = Bench(args.model, steps, budget, args.images, args.unseen, folder)
-            print(f"\n{steps} steps, budget {budget:g}, {args.images} prompts, judged on {len(bench.unseen)} others\n")
+            if args.searches_only:
+                for seed, name in product(seeds, args.methods):
+                    bench.searched(name, seed, args.evaluations)
+                continue
+            print(f"\n{steps} steps, budget {budget:g}, {args.images} prompts, judged on {args.unseen} others\n")
             print("| policies | evaluations | searches | budget | CLIP score | gain | PSNR, dB | gain |")
             print("|---|---:|---:|---:|---:|---:|---:|---:|")
-            for line in bench.table(args.methods, range(1, args.seeds + 1), args.evaluations):
+            for line in bench.table(args.methods, seeds, args.evaluations):
                 gains = [f"{mean:+.2f} ± {error:.2f}" for mean, error in (line.clip_gain, line.psnr_gain)]
                 cells = (line.name, line.evaluations or "", line.seeds, f"{line.budget:.3f}", f"{line.clip:.2f}")
                 print("|", *(f"{cell} |" for cell in (*cells, gains[0], f"{line.psnr:.2f}", gains[1])), flush=True)
+    if not (args.searches_only or args.tables_only):
+        common = ["--model", args.model, "--steps", str(args.steps[0])]
+        print()
+        sensitivity.main(common)
+        print()
+        throughput.main([*common, "--budget", str(args.budgets[0]), "--images", str(args.images)])
     return 0
 
 
@@ -222,19 +237,10 @@ def gain(values: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
     return float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(len(difference)))
 
 
-def _request(model: str, steps: int, prompts: Sequence[str], first_seed: int) -> GenerationConfig:
-    spec = catalog.get_model(model)
-    return GenerationConfig(
-        prompts=tuple(prompts),
-        seeds=tuple(range(first_seed, first_seed + len(prompts))),
-        steps=steps,
-        guidance_scale=spec.guidance_scale,
-        height=spec.height,
-        width=spec.width,
-    )
-
-
 def _append(path: Path, content: dict[str, Any]) -> None:
+    """One more record, after the last whole one."""
+    if path.exists() and not (kept := path.read_bytes()).endswith(b"\n"):
+        os.truncate(path, kept.rfind(b"\n") + 1)
     with open(path, "a") as file:
         file.write(json.dumps(content, allow_nan=False) + "\n")
 

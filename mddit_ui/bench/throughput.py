@@ -12,9 +12,10 @@ import torch
 from mddit_ui.core.errors import SearchError
 from mddit_ui.core.paths import PROMPTS
 from mddit_ui.core.policy import Policy
-from mddit_ui.core.records import GenerationConfig, Score, SearchConfig
+from mddit_ui.core.records import GenerationConfig, ModelSpec, Score, SearchConfig
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.engine.hooks import apply_policy
+from mddit_ui.engine.packing import product_type
 from mddit_ui.metrics.clip import ClipScorer
 from mddit_ui.metrics.fidelity import psnr
 from mddit_ui.models.loading import load
@@ -34,6 +35,7 @@ class Rate(NamedTuple):
     search: float
     naive: float
     processes: int
+    products: str
     request: GenerationConfig
     policies: list[Policy]
 
@@ -46,18 +48,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--evaluations", type=int, default=48, help="of the search")
     parser.add_argument("--naive", type=int, default=8, help="of the naive loop")
+    parser.add_argument("--racing", action="store_true", help="bad candidates of the search leave early")
     args = parser.parse_args(arguments)
     print(f"{args.images} prompts, {args.steps} steps, budget {args.budget:g}, {cores()} cores")
     print("| loop | evaluations a minute |\n|---|---:|")
-    rate = measure(args.model, args.steps, args.budget, args.images, args.evaluations, args.naive)
+    rate = measure(args.model, args.steps, args.budget, args.images, args.evaluations, args.naive, args.racing)
     print(f"| a pipeline call for each candidate, one process | {rate.naive:.1f} |")
-    print(f"| search, {rate.processes} processes | {rate.search:.1f} |")
+    print(f"| search, {rate.processes} processes, products in {rate.products} | {rate.search:.1f} |")
     print(f"{rate.search / rate.naive:.2f} times as many", flush=True)
     print(f"{100 * recalled(args.model, rate):.0f}% of the computed cells are shared, had there been one process")
     return 0
 
 
-def measure(model: str, steps: int, budget: float, images: int, evaluations: int, naive: int) -> Rate:
+def measure(
+    model: str, steps: int, budget: float, images: int, evaluations: int, naive: int, racing: bool = False
+) -> Rate:
     """A search as a worker runs it, then some of its policies as a pipeline call each."""
     spec = catalog.get_model(model)
     prompts = tuple(json.loads((PROMPTS / "search.json").read_text())[:images])
@@ -72,7 +77,9 @@ def measure(model: str, steps: int, budget: float, images: int, evaluations: int
     view = catalog.describe(model, steps)
     space = Space(view.mac_table, len(view.timesteps), budget, view.timesteps, model)
     sensitivity = Sensitivity.from_calibration(calibrate(model, request))
-    config = SearchConfig(model=model, prompts=prompts, steps=steps, budget=budget, evaluations=evaluations)
+    config = SearchConfig(
+        model=model, prompts=prompts, steps=steps, budget=budget, evaluations=evaluations, racing=racing
+    )
     found: list[Evaluation] = []
     processes = processes_for(spec)
     with Pool(processes, threads=max(cores() // processes, 1)) as pool:
@@ -83,7 +90,8 @@ def measure(model: str, steps: int, budget: float, images: int, evaluations: int
         search(make_task(space, config, evaluate, sensitivity), on_evaluation=found.append)
         searched = time.perf_counter() - began
 
-    policies = [each.policy for each in found[:: max(len(found) // naive, 1)]][:naive]
+    whole = [each.policy for each in found if each.score.images == images]
+    policies = whole[:: max(len(whole) // naive, 1)][:naive]
     reference = _pipeline_call(model, request, Policy.full(space.steps, space.table.sites))[0]
     began = time.perf_counter()
     scores = [_naive_score(model, request, policy, reference) for policy in policies]
@@ -93,7 +101,9 @@ def measure(model: str, steps: int, budget: float, images: int, evaluations: int
         pair = np.array([score.clip_score, known[policy].clip_score], float)
         if not np.ptp(pair) < 0.05:
             raise SearchError(f"The two loops disagree about a policy: CLIP scores {pair}.")
-    return Rate(60 * len(found) / searched, 60 * len(policies) / called, processes, request, list(known))
+    return Rate(
+        60 * len(found) / searched, 60 * len(policies) / called, processes, _products(spec), request, list(known)
+    )
 
 
 def _naive_score(model: str, request: GenerationConfig, policy: Policy, reference: np.ndarray) -> Score:
@@ -121,6 +131,13 @@ def _pipeline_call(model: str, request: GenerationConfig, policy: Policy) -> tup
     images = np.rint(pictures * 255).astype(np.uint8)
     scorer = ClipScorer.load(loaded.spec.clip)
     return images, float(scorer.score(images, list(request.prompts)).mean())
+
+
+def _products(spec: ModelSpec) -> str:
+    """What the blocks multiply in while a search evaluates."""
+    loaded = load(spec.id)
+    dtype = product_type() if (loaded.device, loaded.dtype) == ("cpu", "float32") else loaded.dtype
+    return str(dtype).removeprefix("torch.")
 
 
 def recalled(model: str, rate: Rate) -> float:

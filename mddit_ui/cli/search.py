@@ -32,7 +32,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--method", choices=get_args(MethodName), default="cma-es", help="default cma-es")
     parser.add_argument(
-        "--racing", action="store_true", help="policies that are behind after some of the prompts are not tried on all"
+        "--racing",
+        action="store_true",
+        help="policies that are behind after some of the prompts are not tried on all (at one budget, not a range)",
     )
     parser.add_argument(
         "--ratios", action="store_true", help="search for ratios of tokens too, on a model with routers (scenes-routed)"

@@ -1,5 +1,6 @@
 """Linear layers made ready for many runs on a CPU: weights laid out once, in bfloat16 where the CPU multiplies that."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,8 +43,9 @@ def packed(loaded: LoadedModel) -> Iterator[None]:
 
 
 def product_type() -> torch.dtype:
-    """What the blocks of a float32 model multiply in, packed."""
-    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
+    """What the blocks of a float32 model multiply in, packed; ``MDDIT_DTYPE=float32`` asks for just that."""
+    asked = os.environ.get("MDDIT_DTYPE") == "float32"
+    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() and not asked else torch.float32
 
 
 @dataclass(frozen=True, eq=False)

@@ -60,6 +60,7 @@ def make_task(
     starts = [portfolio(level, sensitivity, config.start) for level in levels]
     count = max(config.evaluations // STARTS_SHARE, len(levels))
     make = method or _method(space, config)
+    images = len(config.prompts)
 
     def methods(ranked: Sequence[tuple[Policy, float]], restarts: int) -> Method:
         return TakingTurns([make(_setting(level, config, sensitivity, ranked, restarts)) for level in levels])
@@ -68,9 +69,9 @@ def make_task(
         starts=list(dict.fromkeys(islice(_in_turn(starts), count))),
         method=methods,
         evaluate=evaluate,
-        objective=Objective.for_images(len(config.prompts)),
+        objective=Objective.for_images(images),
         evaluations=config.evaluations,
-        racing=Racing.halving(len(config.prompts)) if config.racing else Racing(len(config.prompts)),
+        racing=Racing.halving(images) if config.racing and len(levels) == 1 else Racing(images),
     )
 
 

@@ -13,10 +13,9 @@ from mddit_ui.core.records import GenerationConfig, RunResult, Score
 from mddit_ui.engine.memo import Memo
 from mddit_ui.search.racing import Race
 from mddit_ui.search.ray_pool import RayPool
+from mddit_ui.service.batches import batches
 from mddit_ui.service.generate import generate, score
 from mddit_ui.service.pool import Pool
-
-BATCH = 16  # images in the model at one time
 
 Request = tuple[str, GenerationConfig, bool]  # what ``make_evaluator`` takes
 
@@ -76,12 +75,12 @@ class Evaluator:
         results: list[RunResult] = []
         for start, end in pairwise([0, *ends]):
             try:
-                part = _part(self.config, start, end)
+                part = _part(self.config, slice(start, end))
                 results.append(_generate(self.model_id, policy, part, memo=self.memo, quick=self.quick))
             except NotFiniteError:
                 return Score()
             found = score(
-                self.model_id, _joined(results), _part(self.config, 0, end), reference=_first(self.reference, end)
+                self.model_id, _joined(results), _part(self.config, slice(end)), reference=_first(self.reference, end)
             )
             if race is not None and race.leaves(found):
                 break
@@ -128,20 +127,17 @@ def _generate(
 ) -> RunResult:
     """All images of a config, in batches; ``memo``: what they share with other policies."""
     results = []
-    for start in range(0, config.images, BATCH):
-        batch = _part(config, start, start + BATCH)
-        part = None if memo is None else memo.part((batch.prompts, batch.classes, batch.image_seeds))
-        results.append(generate(model_id, policy, batch, memo=part, quick=quick))
+    for part in batches(config.images):
+        batch = _part(config, part)
+        shared = None if memo is None else memo.part((batch.prompts, batch.classes, batch.image_seeds))
+        results.append(generate(model_id, policy, batch, memo=shared, quick=quick))
         if done is not None:
-            done(min(start + BATCH, config.images))
+            done(part.stop)
     return _joined(results)
 
 
-def _part(config: GenerationConfig, start: int, end: int) -> GenerationConfig:
+def _part(config: GenerationConfig, part: slice) -> GenerationConfig:
     """Some of the images of a request."""
-    if start == 0 and end >= config.images:
-        return config
-    part = slice(start, end)
     return config.replace(prompts=config.prompts[part], classes=config.classes[part], seeds=config.image_seeds[part])
 
 

@@ -29,10 +29,10 @@ from mddit_ui.metrics.fidelity import latent_error, psnr, ssim
 from mddit_ui.metrics.negatives import NEGATIVES, hard_negatives
 from mddit_ui.models.loading import load, weights_stamp
 from mddit_ui.models.registry import get_model
+from mddit_ui.service.batches import batches
 from mddit_ui.service.generate import MAX_PSNR, generate
 
 VERSION = 1  # of what is kept of a batch; a new number makes old files unread
-BATCH = 16  # images in the model at one time
 REAL_FILE = "real.npy"  # (n, d) in a model's folder: its CLIP's embeddings of real pictures
 
 
@@ -61,8 +61,7 @@ class Trial:
 
     def batches(self) -> Iterator[GenerationConfig]:
         spec = get_model(self.model)
-        for start in range(0, len(self.prompts), BATCH):
-            part = slice(start, start + BATCH)
+        for part in batches(len(self.prompts)):
             yield GenerationConfig(
                 prompts=self.prompts[part],
                 seeds=self.seeds[part],
@@ -75,8 +74,7 @@ class Trial:
 
     def givens(self) -> Iterator[Inpainting | None]:
         """What the pictures of each batch are painted on."""
-        for start in range(0, len(self.prompts), BATCH):
-            part = slice(start, start + BATCH)
+        for part in batches(len(self.prompts)):
             yield None if self.given is None else Inpainting(self.given.images[part], self.given.masks[part])
 
 
@@ -121,6 +119,7 @@ class Measurement(Record):
     full_macs: float = 0.0
     wall_seconds: float = 0.0
     clip_scores: tuple[float, ...] = ()  # one an image
+    psnrs: tuple[float, ...] = ()  # likewise
 
     @property
     def budget(self) -> float:
@@ -241,6 +240,7 @@ def _joined(spec: ModelSpec, parts: list[dict[str, np.ndarray]]) -> Measurement:
         accuracy=mean("right"),
         psnr=mean("psnr"),
         psnr_error=error("psnr"),
+        psnrs=tuple(joined("psnr").tolist()) if "psnr" in parts[0] else (),
         ssim=mean("ssim"),
         latent_error=mean("latent_error"),
         cmmd=cmmd(joined("embeddings"), np.load(real, allow_pickle=False)) if near else None,

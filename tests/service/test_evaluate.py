@@ -74,12 +74,12 @@ def test_who_leaves_a_race_is_scored_on_the_first_images(tiny_pixart: str):
 
 
 def test_evaluate_in_batches_with_progress(tiny_pixart: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("mddit_ui.service.evaluate.BATCH", 2)
+    monkeypatch.setattr("mddit_ui.service.batches.BATCH", 2)
     config = CONFIG.replace(prompts=PROMPTS + PROMPTS[:1], seeds=(3, 4, 5))
     told = []
     batched = evaluate(tiny_pixart, EVERY_SECOND, config, on_image=lambda *progress: told.append(progress))
     assert told == [(2, 6), (3, 6), (5, 6), (6, 6)]
-    monkeypatch.setattr("mddit_ui.service.evaluate.BATCH", 16)
+    monkeypatch.setattr("mddit_ui.service.batches.BATCH", 16)
     at_once = evaluate(tiny_pixart, EVERY_SECOND, config)
     assert batched.images == 3
     assert batched.clip_score == pytest.approx(at_once.clip_score, abs=0.05)

@@ -23,7 +23,7 @@ EVERY_SECOND = Policy.from_rows(["####", "====", "####", "===="])
 
 @pytest.fixture
 def trial(tiny_pixart: str, monkeypatch: pytest.MonkeyPatch) -> Trial:
-    monkeypatch.setattr(service, "BATCH", 2)
+    monkeypatch.setattr("mddit_ui.service.batches.BATCH", 2)
     return Trial.of(tiny_pixart, (PROMPTS * 3)[:5], seed=3, steps=4)
 
 
