@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mddit_ui.core.calibration import Calibration
 from mddit_ui.core.policy import Action, Policy
 from mddit_ui.core.presets import bands, every
-from mddit_ui.core.records import Calibration
 from mddit_ui.search.space import Space
 
 HALVINGS = 40

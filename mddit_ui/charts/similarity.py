@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 
 from mddit_ui.charts import style
 from mddit_ui.charts.cells import CellsInfo, cells_figure, quantiles
-from mddit_ui.core.records import Calibration
+from mddit_ui.core.calibration import Calibration
 
 READ = (
     "Each cell compares what a block gives out at this step with what it gave out one step before (cosine): "

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from mddit_ui.charts import style
-from mddit_ui.core.records import Calibration
+from mddit_ui.core.calibration import Calibration
 
 READ_STEPS = (
     "How alike (cosine) what the second half of the blocks gives out stays from one step to the next: the nearer to 1, "

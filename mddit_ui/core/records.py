@@ -1,7 +1,7 @@
 """The frozen records that travel between the rooms; every bound of an outside value stands here, once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -169,7 +169,7 @@ class SearchConfig(Record):
     least_budget: Annotated[float, Field(ge=0.05, le=1)] | None = None
     method: MethodName = "cma-es"
     ratios: bool = False  # of tokens, too, where the model has routers
-    racing: bool = False  # policies that are behind after some of the prompts are not evaluated on all
+    racing: bool = False  # at one budget, policies behind after some of the prompts are not evaluated on all
     evaluations: Annotated[int, Field(ge=1, le=100_000)] = 100
     seed: Annotated[int, Field(ge=1, lt=2**31)] = 1
     population: Annotated[int, Field(ge=4, le=1000)] | None = None
@@ -245,57 +245,6 @@ class RunResult:
     macs: float
     full_macs: float
     peak_cache_bytes: int
-
-
-@dataclass(frozen=True, eq=False)
-class Calibration:
-    """What one probed full-depth run tells about every cell; arrays are means over the images of the run.
-
-    An image stands for its prompt; guidance's calls are averaged.
-
-    Args:
-        model: id; sites: column names; timesteps: (steps,).
-        step_similarity: (steps, sites) cosine of the site's output with that of the previous step; row 0 is NaN.
-        site_similarity: (steps, sites) cosine of the site's output with its input, what the site before it gave.
-        residual_change: (ages, steps, sites) |residual - residual a+1 steps before| / |residual|; NaN if a+1 > step.
-        residual_size: (steps, sites) |residual| / |input|.
-        prompts: one an image; () where a model that draws classes has no words for them.
-        spreads: name of an array -> standard deviation over the images, of the same shape.
-    """
-
-    model: str
-    sites: tuple[str, ...]
-    timesteps: tuple[float, ...]
-    step_similarity: np.ndarray
-    site_similarity: np.ndarray
-    residual_change: np.ndarray
-    residual_size: np.ndarray
-    prompts: tuple[str, ...] = ()
-    spreads: Mapping[str, np.ndarray] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; NaN becomes null."""
-        arrays: dict[str, Any] = {name: nested(getattr(self, name)) for name in _CALIBRATION_ARRAYS}
-        arrays["spreads"] = {name: nested(array) for name, array in self.spreads.items()}
-        plain = {"model": self.model, "sites": list(self.sites), "timesteps": list(self.timesteps)}
-        return {**plain, "prompts": list(self.prompts), **arrays}
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        values: dict[str, Any] = {name: np.array(content[name], np.float64) for name in _CALIBRATION_ARRAYS}
-        values |= {name: tuple(content[name]) for name in ("sites", "timesteps", "prompts")}
-        values["spreads"] = {name: np.array(array, np.float64) for name, array in content.get("spreads", {}).items()}
-        return cls(model=content["model"], **values)
-
-
-_CALIBRATION_ARRAYS = ("step_similarity", "site_similarity", "residual_change", "residual_size")
-
-
-def nested(array: np.ndarray, digits: int = 6) -> list:
-    """Nested lists for JSON; NaN becomes null."""
-    rounded = np.round(array, digits).astype(object)
-    rounded[np.isnan(array)] = None
-    return rounded.tolist()
 
 
 def _config_error(record: str, error: ValidationError) -> ConfigError:

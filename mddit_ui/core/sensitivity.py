@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mddit_ui.core.calibration import Calibration
 from mddit_ui.core.errors import PolicyError
 from mddit_ui.core.policy import Action, ages
-from mddit_ui.core.records import Calibration
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from mddit_ui.core.calibration import Calibration
 from mddit_ui.core.errors import ConfigError
-from mddit_ui.core.records import Calibration, GenerationConfig
+from mddit_ui.core.records import GenerationConfig
 from mddit_ui.engine.acting import Hook
 from mddit_ui.engine.adapters import call_arguments, seed_steps
 from mddit_ui.engine.hooks import attach

@@ -4,8 +4,9 @@ import hashlib
 import json
 from collections.abc import Callable
 
+from mddit_ui.core.calibration import Calibration
 from mddit_ui.core.paths import atomic_write, data_dir
-from mddit_ui.core.records import Calibration, GenerationConfig
+from mddit_ui.core.records import GenerationConfig
 from mddit_ui.engine.probe import probe
 from mddit_ui.engine.run import StepEvent
 from mddit_ui.models.loading import load, weights_stamp

@@ -9,9 +9,10 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
 
+from mddit_ui.core.calibration import Calibration, nested
 from mddit_ui.core.errors import Cancelled, MdditError
 from mddit_ui.core.policy import Policy
-from mddit_ui.core.records import Calibration, GenerationConfig, ModelSpec, Score, SearchConfig, nested
+from mddit_ui.core.records import GenerationConfig, ModelSpec, Score, SearchConfig
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.search.loop import Evaluation, Evaluator, search
 from mddit_ui.search.portfolio import baselines

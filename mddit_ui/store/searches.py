@@ -7,8 +7,9 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from mddit_ui.core.calibration import Calibration
 from mddit_ui.core.errors import StoreError
-from mddit_ui.core.records import Calibration, Score, SearchConfig
+from mddit_ui.core.records import Score, SearchConfig
 from mddit_ui.store.db import Database
 from mddit_ui.store.search_rows import EvaluationRow, SearchRow, State, Wanted, evaluation_row, search_row
 

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from mddit_ui.core.calibration import Calibration
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.errors import MdditError
 from mddit_ui.core.paths import ASSETS
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.policy_json import loads
-from mddit_ui.core.records import Calibration, GenerationConfig, ModelSpec, RunRecord
+from mddit_ui.core.records import GenerationConfig, ModelSpec, RunRecord
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.ui import visit
 from mddit_ui.ui.grid import GridView

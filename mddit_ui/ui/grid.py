@@ -9,11 +9,11 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from mddit_ui.core.calibration import nested
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.errors import MdditError, PolicyError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.policy_json import FORMAT, loads
-from mddit_ui.core.records import nested
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.core.tokens import BINS
 from mddit_ui.ui.errors import as_toast

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
+from mddit_ui.core.calibration import Calibration
 from mddit_ui.core.errors import ConfigError
 from mddit_ui.core.policy import Policy
-from mddit_ui.core.records import Calibration, GenerationConfig, ModelSpec
+from mddit_ui.core.records import GenerationConfig, ModelSpec
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.service import catalog
 from mddit_ui.ui.errors import escaped

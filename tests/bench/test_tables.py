@@ -7,9 +7,9 @@ import pytest
 
 from mddit_ui.bench import tables
 from mddit_ui.bench.contestants import smooth_cache, well_known
+from mddit_ui.core.calibration import Calibration
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.policy import Action
-from mddit_ui.core.records import Calibration
 from mddit_ui.search.space import Space
 from mddit_ui.service import measure as service
 from mddit_ui.service.generate import generate

@@ -7,9 +7,9 @@ import plotly.graph_objects as go
 import pytest
 
 from mddit_ui.charts import cells, convergence, depth, macs, profile, residual, sensitivity, similarity, style, tradeoff
+from mddit_ui.core.calibration import Calibration
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.policy import Policy
-from mddit_ui.core.records import Calibration
 from mddit_ui.core.sensitivity import Sensitivity
 
 POLICY = Policy.from_rows(["##", "#=", ".="])

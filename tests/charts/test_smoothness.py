@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mddit_ui.charts import smoothness
-from mddit_ui.core.records import Calibration
+from mddit_ui.core.calibration import Calibration
 
 
 def calibration(rows: list[list[float]]) -> Calibration:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from mddit_ui.core.calibration import Calibration
 from mddit_ui.core.errors import ConfigError, PolicyError
-from mddit_ui.core.records import Calibration, GenerationConfig, ModelSpec, RunRecord, Score, SearchConfig
+from mddit_ui.core.records import GenerationConfig, ModelSpec, RunRecord, Score, SearchConfig
 
 GENERATION = {"prompts": ["a red ball"], "seeds": [1], "steps": 4, "guidance_scale": 2.0, "height": 64, "width": 64}
 SEARCH = {"model": "scenes-pixart", "prompts": ["a red ball"]}

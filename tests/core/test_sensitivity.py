@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from mddit_ui.core.calibration import Calibration
 from mddit_ui.core.errors import PolicyError
 from mddit_ui.core.policy import Action, repair
-from mddit_ui.core.records import Calibration
 from mddit_ui.core.sensitivity import Sensitivity
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from mddit_ui.core.calibration import Calibration
 from mddit_ui.core.errors import ConfigError
-from mddit_ui.core.records import Calibration, GenerationConfig
+from mddit_ui.core.records import GenerationConfig
 from mddit_ui.engine.probe import Seen, probe
 from mddit_ui.engine.runner import generate
 from mddit_ui.models.loading import load

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from mddit_ui.core.calibration import Calibration
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.policy import Action, Policy
-from mddit_ui.core.records import Calibration, Score
+from mddit_ui.core.records import Score
 from mddit_ui.search.racing import Race, first
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page
 
+from mddit_ui.core.calibration import Calibration
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.plan import plan
 from mddit_ui.core.policy import LETTERS, Action, Policy, ages, repair
-from mddit_ui.core.records import Calibration
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.core.tokens import BINS
 from mddit_ui.ui.grid import SENT_AGES, STATIC, GridView, as_content

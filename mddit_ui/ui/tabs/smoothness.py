@@ -7,8 +7,9 @@ from typing import Any
 import gradio as gr
 
 from mddit_ui.charts import smoothness as charts
+from mddit_ui.core.calibration import Calibration
 from mddit_ui.core.errors import Cancelled
-from mddit_ui.core.records import Calibration, GenerationConfig, ModelSpec
+from mddit_ui.core.records import GenerationConfig, ModelSpec
 from mddit_ui.service import catalog
 from mddit_ui.service.calibrate import calibrate
 from mddit_ui.service.smoothness import Surface, surface

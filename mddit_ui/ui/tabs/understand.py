@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from mddit_ui.charts import macs, profile, residual, sensitivity, similarity
+from mddit_ui.core.calibration import Calibration
 from mddit_ui.core.errors import Cancelled
 from mddit_ui.core.policy import Policy
-from mddit_ui.core.records import Calibration
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.service import calibrate as service
 from mddit_ui.service import generate as runs
