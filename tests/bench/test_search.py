@@ -46,3 +46,16 @@ def test_gains_are_paired():
     mean, error = bench.gain(np.array([2.0, 4.0, 9.0]), np.array([1.0, 2.0, 6.0]))
     assert mean == 2.0
     assert error == pytest.approx(1 / np.sqrt(3))
+
+
+@pytest.mark.slow
+def test_the_predictor_and_the_throughput_follow_the_tables(tiny_pixart, tmp_path, monkeypatch, capsys):
+    for module in (bench, bench.sensitivity, bench.throughput):
+        monkeypatch.setattr(module, "PROMPTS", tmp_path)
+    monkeypatch.setenv("MDDIT_PROCESSES", "1")
+    for name in ("search", "holdout"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(list(PROMPTS)))
+    arguments = ["--model", tiny_pixart, "--steps", "4", "--budgets", "0.6", "--evaluations", "6", "--images", "2"]
+    assert bench.main([*arguments, "--seeds", "1", "--methods", "random", "--folder", str(tmp_path / "kept")]) == 0
+    printed = capsys.readouterr().out
+    assert printed.index("best start") < printed.index("rank correlation") < printed.index("times as many")

@@ -120,6 +120,12 @@ def test_racing_saves_pictures_and_finds_as_much():
     assert best[raced].objective > best[plain].objective - 0.3
 
 
+def test_over_a_range_of_budgets_nobody_races():
+    """The cheap ones would always be behind."""
+    log = Log().run(make_task(evaluations=60, racing=True, budget=0.5, least_budget=0.2))
+    assert {each.score.images for each in log.evaluations} == {8}
+
+
 @pytest.mark.parametrize("cut", [20, 33, 57])
 def test_a_race_is_resumed_exactly_and_in_any_order(cut):
     whole = Log().run(make_task(racing=True))
