@@ -113,6 +113,7 @@ def shown(page: Page) -> list[np.ndarray]:
     return [np.asarray(picture.convert("RGB")) for picture in pictures]
 
 
+@pytest.mark.slow  # three times the model, and a visit
 def test_a_part_is_marked_and_painted_anew(app: App, tmp_path: Path) -> None:
     file = tmp_path / "noise.png"
     Image.fromarray(noise()).save(file)

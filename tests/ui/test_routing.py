@@ -59,6 +59,7 @@ def test_patches_lie_over_the_picture() -> None:
         assert figure.layout.images[0].source.startswith("data:image/webp;base64,")
 
 
+@pytest.mark.slow  # a visit, and a run of another model
 def test_ratios_go_into_the_grid_and_a_run_is_watched(app: App, model: str) -> None:
     policy = Policy.from_rows(["####", "#=##", "####", "##.#"])
     config = GenerationConfig(prompts=(CAPTION,), steps=STEPS, height=64, width=64)
