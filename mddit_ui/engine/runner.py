@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mddit_ui.core.errors import NotFiniteError
+from mddit_ui.core.errors import ModelError, NotFiniteError
 from mddit_ui.core.inpainting import Inpainting
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, RunResult
@@ -52,8 +52,31 @@ def generate(
 
     Raises:
         ConfigError, PolicyError: the request, the policy and the model don't fit.
-        NotFiniteError: the latents are not finite.
+        NotFiniteError: the latents are not finite; ModelError: the memory is not enough.
     """
+    try:
+        return _run(loaded, policy, config, on_step, previews, memo, tokens, inpainting, quick)
+    except torch.OutOfMemoryError:
+        pass  # out of this block nothing holds the frames of the run, and with them its tensors
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    raise ModelError(
+        f"The memory of {loaded.device} is not enough for {config.images} images of {config.width} x {config.height} "
+        f"px with {loaded.spec.id}; ask for fewer or smaller ones, or close other programs."
+    )
+
+
+def _run(
+    loaded: LoadedModel,
+    policy: Policy | None,
+    config: GenerationConfig,
+    on_step: Callable[[StepEvent], None] | None,
+    previews: bool,
+    memo: Memo | Part | None,
+    tokens: TokenChoice,
+    inpainting: Inpainting | None,
+    quick: bool,
+) -> RunResult:
     with loaded.lock:
         measured = measure(loaded, config)
         arguments = call_arguments(loaded, config)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
+from safetensors import SafetensorError
 
 from mddit_ui.core.errors import ModelError
 from mddit_ui.core.records import ModelSpec
@@ -113,7 +114,7 @@ def _load(spec: ModelSpec) -> LoadedModel:
                 spec.source, dtype=dtype, use_safetensors=True, local_files_only=local
             )
         pipe = pipe.to(device)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise ModelError(f"Can't load {spec.id}: {reason}") from error
     if not isinstance(getattr(pipe, "transformer", None), torch.nn.Module):

@@ -173,6 +173,20 @@ def test_what_is_not_finite_is_said(pixart):
     assert np.isfinite(generate(pixart, None, CONFIG).latents).all()
 
 
+@pytest.mark.parametrize("step", [0, 3, 5])
+def test_too_little_memory_is_said_and_the_next_run_is_as_ever(pixart, step):
+    before = generate(pixart, None, CONFIG)
+
+    def full(event):
+        if event.step == step:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.\nSee documentation.")
+
+    with pytest.raises(ModelError, match=r"memory of cpu is not enough for 2 images of 64 x 64 px") as told:
+        generate(pixart, random_policy(6, 4, 0), CONFIG, on_step=full)
+    assert told.value.__context__ is None  # or it would hold what the failed run held
+    assert (generate(pixart, None, CONFIG).latents == before.latents).all()
+
+
 def test_requests_that_do_not_fit(pixart, dit):
     with pytest.raises(ConfigError, match="takes prompts"):
         generate(pixart, None, CLASSES)

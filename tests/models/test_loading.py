@@ -30,6 +30,30 @@ def test_pickles_are_not_read(tiny_models: Path, tmp_path: Path, monkeypatch: py
         load(str(folder))
 
 
+DAMAGE = {
+    "cut off": lambda content: content[: len(content) // 2],
+    "emptied": lambda content: b"",
+    "a huge header": lambda content: b"\xff" * 8 + content[8:],
+    "no JSON in its header": lambda content: content[:8] + b"}" + content[9:],
+    "another file": lambda content: b"<html>" * 100,
+}
+
+
+@pytest.mark.parametrize("part", ["transformer/diffusion_pytorch_model", "text_encoder/model"])
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_damaged_weights_are_one_line_and_mended_ones_load(tiny_models: Path, tmp_path: Path, damage, part):
+    folder = tmp_path / "damaged"
+    shutil.copytree(tiny_models / "tiny-pixart", folder)
+    weights = folder / f"{part}.safetensors"
+    sound = weights.read_bytes()
+    weights.write_bytes(damage(sound))
+    with pytest.raises(ModelError, match="Can't load") as told:
+        load(str(folder))
+    assert "\n" not in str(told.value)
+    weights.write_bytes(sound)
+    assert load(str(folder)).transformer is not None
+
+
 def test_a_pipeline_without_a_transformer(tmp_path: Path):
     from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
