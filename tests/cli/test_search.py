@@ -97,6 +97,7 @@ def test_pause_resume_and_stop(start: list[str], capsys: pytest.CaptureFixture):
     assert "budget" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_control_c_pauses_the_watched_search(start: list[str], tmp_path: Path, capsys: pytest.CaptureFixture):
     """As in a terminal: SIGINT to the command alone; the search is in a session of its own.
 

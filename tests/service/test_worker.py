@@ -73,6 +73,7 @@ def test_pause_resume_and_the_end(tiny_pixart):
         assert each.score.psnr > 0
 
 
+@pytest.mark.slow
 def test_a_search_of_a_model_that_draws_classes(tiny_dit):
     asked = config(tiny_dit).replace(prompts=("1", "7"), evaluations=4)
     search = store.create(open_db(), asked)
