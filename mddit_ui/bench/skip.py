@@ -174,14 +174,13 @@ def verdicts(lines: Sequence[Line]) -> Iterator[str]:
             continue
         best = max(ours, key=lambda each: each.found.psnr or 0)
         plain = next(each for each in lines if each.model != grown and each.schedule == best.schedule)
-        full = full_of(lines, best)
-        loss, error = gain(best.found, full)
+        loss, error = gain(best.found, full_of(lines, best))
         other, other_error = gain(plain.found, full_of(lines, plain))
         yield (
             f"- {wanted:g} times, {best.schedule} ({best.speedup:.2f} measured): CLIP score {loss:+.2f} ± {error:.2f}, "
             f"PSNR {best.found.psnr:.2f} dB; without branches {other:+.2f} ± {other_error:.2f}, "
             f"{plain.found.psnr:.2f} dB. "
-            f"{'Within' if loss >= -(full.clip_error or 0) else 'NOT within'} the standard error of full depth."
+            f"{'Within' if loss >= -error else 'NOT within'} the paired standard error."
         )
 
 
