@@ -10,16 +10,8 @@ from torch import nn
 
 from mddit_ui.core.tokens import BINS
 from mddit_ui.models.routed_dit import with_routers
-from mddit_ui.train.routed import (
-    Drawn,
-    RoutedConfig,
-    RoutedLoss,
-    mac_shares,
-    made_optimizers,
-    ratio_lines,
-    settle,
-    solve_routers,
-)
+from mddit_ui.train.routed import made_optimizers, ratio_lines, settle, solve_routers
+from mddit_ui.train.routed_loss import Drawn, RoutedConfig, RoutedLoss, mac_shares
 from tests.engine.tiny_transformers import build, inputs
 
 NAME = "PixArtTransformer2DModel"
