@@ -5,7 +5,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -15,6 +15,13 @@ from mddit_ui.bench.subjects import Subject
 
 Arrangement = Callable[[], AbstractContextManager]  # what is put on the transformer for one run
 Times = dict[str, list[float]]  # name -> seconds in the transformer, one a round
+
+
+class Spread(NamedTuple):
+    """A median and its standard error."""
+
+    median: float
+    error: float
 
 
 def interleaved(subject: Subject, arrangements: Mapping[str, Arrangement], rounds: int) -> Times:
@@ -36,6 +43,15 @@ def speed_up(seconds: Times, name: str, references: tuple[str, ...]) -> float:
     return statistics.median(
         statistics.fmean(several) / one for several, one in zip(rounds, seconds[name], strict=True)
     )
+
+
+def cost(seconds: Times, name: str, references: tuple[str, ...]) -> Spread:
+    """Over the rounds: this one / mean of the references, less 1."""
+    rounds = zip(*(seconds[reference] for reference in references), strict=True)
+    shares = [one / statistics.fmean(several) - 1 for several, one in zip(rounds, seconds[name], strict=True)]
+    low, middle, high = statistics.quantiles(shares, n=4, method="inclusive")
+    spread = (high - low) / 1.349  # the standard deviation of a normal distribution, told by its quartiles
+    return Spread(middle, 1.2533 * spread / len(shares) ** 0.5)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from mddit_ui.core.errors import ModelError
 from mddit_ui.core.policy import Action
 from mddit_ui.engine.residuals import CARRYING, Residuals
 from mddit_ui.engine.run import Call, Run
-from mddit_ui.engine.streams import Streams, copies, guess, learn
+from mddit_ui.engine.streams import Streams, Watched, copies, guess, learn, watched
 from mddit_ui.engine.tokens import by_residual_norm, known_ratio
 from mddit_ui.models.routed_dit import RoutedBlock
 
@@ -162,7 +162,7 @@ class BlockHook(Hook):
     ) -> Any:
         if self.index in self.run.streams:
             return self._on_tokens(module, args, kwargs)
-        before = before or copies(module, args, kwargs)
+        before = before or self._before(module, args, kwargs)
         output = self._on_tokens(module, args, kwargs)
         self.run.streams[self.index] = self._prove(module, args, kwargs, output, before)
         return output
@@ -198,6 +198,8 @@ class BlockHook(Hook):
             raise ModelError(
                 f"{name} looked as if it returned {guessed}, but it returns {proven}; compute its first cell."
             )
+        if not proven.mutates:
+            self.run.harmless.add(type(module))
         return proven
 
     def _store(self, module: nn.Module, args: tuple, kwargs: dict[str, Any], joins: bool) -> Any:
@@ -206,9 +208,11 @@ class BlockHook(Hook):
         residuals = cast(Residuals, run.current)
         streams = run.streams.get(index)
         handed_on = residuals.handed_on(index) if joins else ()
-        before = copies(module, args, kwargs) if streams is None or streams.mutates else None
+        before = self._before(module, args, kwargs) if streams is None or streams.mutates else None
         output = self._compute(module, args, kwargs, before)
         streams = run.streams[index]
+        if streams.mutates and isinstance(before, Watched):
+            raise ModelError(f"{run.sites[index].name} writes into its input, as others of its class don't.")
         inputs = streams.inputs(args, kwargs)
         joined = residuals.joins(index, inputs, handed_on) if joins else residuals.close()
         if before is not None:
@@ -217,6 +221,11 @@ class BlockHook(Hook):
         residuals.after(index, inputs, outputs, joined)
         run.slots[run.slot].site_bytes[index] = sum(t.numel() * t.element_size() for t in outputs if t is not None)
         return output
+
+    def _before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The arguments by name; copied, unless a block of this class was seen to leave them as they are."""
+        seen = watched(module, args, kwargs) if type(module) in self.run.harmless else None
+        return copies(module, args, kwargs) if seen is None else seen
 
     def _guess(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Streams:
         """The streams of a block that has not been computed yet: from its source, else by a call on copies."""

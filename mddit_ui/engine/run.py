@@ -98,6 +98,7 @@ class Run:
     expert: int = 0  # the one at work
     tally: Tally = field(default_factory=Tally)
     streams: dict[int, Streams] = field(default_factory=dict)
+    harmless: set[type] = field(default_factory=set)  # classes of blocks that don't write into their inputs
     broken: set[int] = field(default_factory=set)  # sites that can't share a residual with the one before them
     readers: dict[int, int | None] = field(default_factory=dict)  # site -> the later one that its long skip leads to
     filled: int = 0  # CACHE cells that had nothing to reuse and were computed

@@ -57,11 +57,30 @@ class Streams:
         return names[0] if self.single else f"({', '.join(names)})"
 
 
+class Watched(dict[str, Any]):
+    """The arguments of a call by name, not copied: a tensor's version tells whether it was written to."""
+
+    def __init__(self, named: dict[str, Any]) -> None:
+        super().__init__(named)
+        self.versions = {name: value._version for name, value in named.items() if isinstance(value, torch.Tensor)}
+
+
 def copies(block: nn.Module, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
     """The arguments of a call by name, their tensors cloned."""
-    parameters, _ = contract(type(block))
-    named = {**dict(zip(parameters, args, strict=False)), **kwargs}
+    named = _named(block, args, kwargs)
     return {name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in named.items()}
+
+
+def watched(block: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Watched | None:
+    """The arguments of a call by name, watched; ``None`` where tensors have no versions (``torch.inference_mode``)."""
+    named = _named(block, args, kwargs)
+    if any(isinstance(value, torch.Tensor) and value.is_inference() for value in named.values()):
+        return None
+    return Watched(named)
+
+
+def _named(block: nn.Module, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
+    return {**dict(zip(_parameters(type(block)), args, strict=False)), **kwargs}
 
 
 def learn(block: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any, before: dict[str, Any]) -> Streams:
@@ -72,7 +91,7 @@ def learn(block: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any, be
     a residual block's output is nearer to the input that it continues than to the others.
 
     Args:
-        before: copies of the arguments from before the call, to see whether the block writes into them.
+        before: the arguments from before the call, copied or watched, to see whether the block writes into them.
 
     Raises:
         ModelError: the output is not tensors, or it can't be told which inputs it continues; shows what was found.
@@ -92,7 +111,7 @@ def learn(block: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any, be
     for names in (*(r for r in reversed(returns) if len(r) == len(elements)), (None,) * len(elements)):
         chosen = _match(elements, names, originals)
         if chosen is not None:
-            mutates = any(name and not torch.equal(before[name], given[name]) for name in chosen)
+            mutates = any(name and _written(name, given[name], before) for name in chosen)
             return Streams(chosen, single, parameters, mutates)
     shapes = ", ".join("None" if e is None else str(tuple(e.shape)) for e in elements)
     found = ", ".join(f"{name} {tuple(value.shape)}" for name, value in given.items())
@@ -143,6 +162,12 @@ def _match(
             return None
         chosen[place] = fitting[0]
     return tuple(chosen.get(place) for place in range(len(elements)))
+
+
+def _written(name: str, now: torch.Tensor, before: dict[str, Any]) -> bool:
+    if isinstance(before, Watched):
+        return before.versions[name] != now._version
+    return not torch.equal(before[name], now)
 
 
 def _nearest(element: torch.Tensor, fitting: Sequence[str], given: dict[str, torch.Tensor]) -> str:

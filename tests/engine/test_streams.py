@@ -7,7 +7,7 @@ from torch import nn
 from mddit_ui.core.errors import ModelError
 from mddit_ui.core.policy import Policy
 from mddit_ui.engine.hooks import apply_policy
-from mddit_ui.engine.streams import Streams, copies, guess, learn
+from mddit_ui.engine.streams import Streams, copies, guess, learn, watched
 from tests.engine.tiny_transformers import build
 from tests.engine.toy import ToyBlock, ToyTransformer, traces
 
@@ -57,6 +57,17 @@ class TwoWaysBlock(Block):
         if both:
             return hidden_states, hidden_states * 2
         return hidden_states + 1
+
+
+class SometimesInPlaceBlock(Block):
+    in_place = False
+
+    def forward(self, hidden_states, temb=None):
+        if self.in_place:
+            hidden_states += self.linear(temb)
+        else:
+            hidden_states = hidden_states + self.linear(temb)
+        return hidden_states
 
 
 class PoolingBlock(Block):
@@ -261,3 +272,33 @@ class TestWhatLiesBetweenBlocks:
             return hidden_states
 
         assert self.apply(forward) == ([6222, 3222], 3)
+
+
+def test_watching_the_arguments_tells_the_same_as_copies():
+    temb = torch.ones(1, 1)
+    for block in (InPlaceBlock(), OddNameBlock(), SometimesInPlaceBlock()):
+        hidden = HIDDEN.clone()
+        seen = watched(block, (hidden, temb), {})
+        with torch.no_grad():
+            assert learn(block, (hidden, temb), {}, block(hidden, temb), seen) == mapped(block, HIDDEN.clone(), temb)
+    with torch.inference_mode():
+        assert watched(OddNameBlock(), (HIDDEN + 1, None), {}) is None
+
+
+def sometimes_in_place() -> ToyTransformer:
+    toy = ToyTransformer(2)
+    toy.blocks = nn.ModuleList([SometimesInPlaceBlock() for _ in range(2)])
+    toy.blocks[1].in_place = True
+    return toy
+
+
+def test_a_block_unlike_others_of_its_class_is_seen_where_its_residual_is_wanted():
+    toy = sometimes_in_place()
+    hidden, timesteps = torch.zeros(1, 1), (torch.tensor(900.0), torch.tensor(500.0))
+    with torch.no_grad():
+        plain = [toy(hidden.clone(), t) for t in timesteps]
+        with apply_policy(toy, Policy.full(2, ("blocks.0", "blocks.1"))) as applied:
+            assert all(map(torch.equal, [toy(hidden.clone(), t) for t in timesteps], plain))
+            assert applied.run.streams[1].mutates
+        with apply_policy(toy, Policy([[1, 1], [0, 0]])), pytest.raises(ModelError, match="others of its class"):
+            toy(hidden.clone(), timesteps[0])
