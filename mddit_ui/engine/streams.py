@@ -80,7 +80,8 @@ def watched(block: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Watched | 
 
 
 def _named(block: nn.Module, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
-    return {**dict(zip(_parameters(type(block)), args, strict=False)), **kwargs}
+    parameters, _ = contract(type(block))
+    return {**dict(zip(parameters, args, strict=False)), **kwargs}
 
 
 def learn(block: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any, before: dict[str, Any]) -> Streams:
