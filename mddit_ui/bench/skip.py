@@ -2,7 +2,7 @@
 
 One model has the branches, the other one is what it was made from. Both follow the same schedules: Skip-Cache, which
 carries the output of the middle blocks; the same cells with residuals carried; every n-th step in full; and what
-searches found, each on its own model. What was measured is kept (see ``service.measure``): an interrupted run goes on.
+searches found on either of them. What was measured is kept (see ``service.measure``): an interrupted run goes on.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from mddit_ui.core.policy import Policy
 from mddit_ui.core.presets import every, skip_cache
 from mddit_ui.engine.hooks import apply_policy
 from mddit_ui.models.loading import load
-from mddit_ui.service import catalog, searches
+from mddit_ui.service import catalog
 from mddit_ui.service.measure import Measurement, Trial, measure
 
 FULL = "full depth"
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--intervals", type=int, nargs="+", default=[2, 3, 4, 5, 6])
     parser.add_argument("--b", type=int, nargs="+", default=[2], help="outer pairs of blocks that always run")
-    parser.add_argument("--searches", nargs="*", default=[], help="ids of searches whose best policy is measured, too")
+    parser.add_argument("--searched", type=Path, nargs="*", default=[], help="files of policies searched on either")
     parser.add_argument("--full-until", type=float, default=1000, help="timestep; 1000 as in the paper's class models")
     parser.add_argument("--reset-at", type=float, default=20, help="timestep")
     parser.add_argument("--time", type=int, default=0, help="rounds of timing; the machine must be quiet")
@@ -76,7 +76,7 @@ def measured(model: str, args: argparse.Namespace) -> Iterator[Line]:
 
 
 def schedules_of(model: str, args: argparse.Namespace) -> Iterator[tuple[str, Policy]]:
-    """The same cells for both models, but for what was searched on one of them."""
+    """The same for both models."""
     view = catalog.describe(model, args.steps)
     steps = len(view.timesteps)
     for b, n in product(args.b, args.intervals):
@@ -87,13 +87,8 @@ def schedules_of(model: str, args: argparse.Namespace) -> Iterator[tuple[str, Po
         yield f"the same cells {n}, b = {b}, residuals", replace(policy, carry="residual")
     for n in args.intervals[:2]:
         yield f"every {n}", every(steps, view.sites, n)
-    for row in map(searches.view, args.searches):
-        if row.config.model == model and row.best is not None:
-            found = row.best.policy_rows
-            yield (
-                f"searched, {row.best.budget:.2f}, {row.config.carry}",
-                Policy.from_rows(found, carry=row.config.carry),
-            )
+    for policy in map(Policy.load, args.searched):
+        yield f"{policy.name} on {policy.model}, {policy.carry}", policy.resample(timesteps=view.timesteps)
 
 
 def timed(trial: Trial, schedules: dict[str, Policy], rounds: int) -> dict[str, float]:
@@ -164,24 +159,30 @@ def section(lines: Sequence[Line], args: argparse.Namespace, command: str) -> st
 def verdicts(lines: Sequence[Line]) -> Iterator[str]:
     """What is to be shown, and whether it is: no loss at 1.5 times, a small one at 2.2 times, smaller with branches."""
     grown = lines[0].model
-    for wanted in (1.5, 2.2):
-        ours = [
-            each for each in lines
-            if each.model == grown and each.schedule.startswith("Skip-Cache") and (each.speedup or 0) >= wanted
-        ]  # fmt: skip
+    for wanted, kind in product((1.5, 2.2), ("Skip-Cache", "searched")):
+        fast = [each for each in lines if each.schedule.startswith(kind) and (each.speedup or 0) >= wanted]
+        ours = [each for each in fast if each.model == grown]
         if not ours:
-            yield f"- {wanted:g} times: no Skip-Cache schedule was measured to be that fast."
+            yield f"- {wanted:g} times, {kind}: no schedule was measured to be that fast."
             continue
         best = max(ours, key=lambda each: each.found.psnr or 0)
-        plain = next(each for each in lines if each.model != grown and each.schedule == best.schedule)
         loss, error = gain(best.found, full_of(lines, best))
-        other, other_error = gain(plain.found, full_of(lines, plain))
+        score = best.found.clip_error or 0.0
         yield (
-            f"- {wanted:g} times, {best.schedule} ({best.speedup:.2f} measured): CLIP score {loss:+.2f} ± {error:.2f}, "
-            f"PSNR {best.found.psnr:.2f} dB; without branches {other:+.2f} ± {other_error:.2f}, "
-            f"{plain.found.psnr:.2f} dB. "
-            f"{'Within' if loss >= -error else 'NOT within'} the paired standard error."
+            f"- {wanted:g} times, {best.schedule} ({best.speedup:.2f} measured): CLIP score {loss:+.3f} ± {error:.3f}, "
+            f"PSNR {best.found.psnr:.2f} dB; {without_branches(lines, best)}. "
+            f"{'Within' if loss >= -error else 'NOT within'} the paired standard error; "
+            f"{'within' if loss >= -score else 'NOT within'} that of the score itself, {score:.2f}."
         )
+
+
+def without_branches(lines: Sequence[Line], line: Line) -> str:
+    """The same schedule on the model without them, where it was measured."""
+    for each in lines:
+        if each.model != line.model and each.schedule == line.schedule:
+            loss, error = gain(each.found, full_of(lines, each))
+            return f"without branches {loss:+.3f} ± {error:.3f}, {each.found.psnr:.2f} dB"
+    return "not measured without branches"
 
 
 if __name__ == "__main__":

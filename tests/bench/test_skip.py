@@ -9,6 +9,7 @@ from diffusers import PixArtAlphaPipeline
 
 from mddit_ui.bench import skip
 from mddit_ui.bench.page import HEAD, put_section
+from mddit_ui.core.policy import Policy
 from mddit_ui.models.loading import load
 from mddit_ui.models.skip_dit import with_skips
 
@@ -23,18 +24,22 @@ def test_both_models_follow_the_same_cells(tiny_pixart: str, tmp_path: Path, mon
     (folder / "mddit.json").write_text(json.dumps({**facts, "id": "grown"}))
     page = tmp_path / "results.md"
     page.write_text("# Results\n\nold\n")
+    found = tmp_path / "found.json"
+    Policy([[1] * 4, [0] * 4, [1] * 4, [0] * 4], name="searched 0.6", model="grown", carry="output").save(found)
     arguments = ["--plain", tiny_pixart, "--grown", "grown", "--images", "2", "--steps", "4", "--intervals", "2",
-                 "--b", "1", "--reset-at", "0", "--time", "1", "--target", str(page)]  # fmt: skip
+                 "--b", "1", "--reset-at", "0", "--time", "1", "--searched", str(found),
+                 "--target", str(page)]  # fmt: skip
     assert skip.main(arguments) == 0
     text = page.read_text()
     assert text.startswith("# Results\n\nold\n")
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ") and "budget" not in line]
     assert [each[1] for each in rows] == 2 * [
-        "full depth", "Skip-Cache 2, b = 1", "the same cells 2, b = 1, residuals", "every 2"
+        "full depth", "Skip-Cache 2, b = 1", "the same cells 2, b = 1, residuals", "every 2",
+        "searched 0.6 on grown, output",
     ]  # fmt: skip
-    assert [each[0].removeprefix("| ") for each in rows] == 4 * ["grown"] + 4 * ["tiny-pixart"]
+    assert [each[0].removeprefix("| ") for each in rows] == 5 * ["grown"] + 5 * ["tiny-pixart"]
     budgets = [float(each[2]) for each in rows]
-    assert budgets[0] == budgets[4] == 1
+    assert budgets[0] == budgets[5] == 1
     assert budgets[1] == budgets[2] > budgets[3]  # the outer pair runs in every step
     assert all(float(each[4]) > 0 for each in rows)
 
