@@ -2,24 +2,23 @@
 
 import argparse
 import json
-import math
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from mddit_ui.bench import sensitivity, throughput
+from mddit_ui.bench.kept import best_of, kept_search
 from mddit_ui.core.paths import PROMPTS, data_dir
 from mddit_ui.core.policy import Policy
-from mddit_ui.core.records import GenerationConfig, Score, SearchConfig
+from mddit_ui.core.records import GenerationConfig, SearchConfig
 from mddit_ui.core.sensitivity import Sensitivity
-from mddit_ui.search.loop import Evaluation, search
+from mddit_ui.search.loop import Evaluation
 from mddit_ui.search.methods import Method, Setting
 from mddit_ui.search.portfolio import baselines
 from mddit_ui.search.recipe import METHODS, make_task, vectors
@@ -96,8 +95,6 @@ class Bench:
 
     def searched(self, name: str, seed: int, evaluations: int) -> list[Evaluation]:
         """The evaluations of a search, from its file as far as they are there."""
-        path = self.folder / f"{name.replace(' ', '-')}-{seed}.jsonl"
-        known = [self._evaluation(content) for content in _lines(path)]
         config = SearchConfig(
             model=self.model,
             prompts=self.prompts,
@@ -114,23 +111,9 @@ class Bench:
             self.sensitivity,
             method=VARIANTS[name.removesuffix(RACING)],
         )
-
-        def keep(evaluation: Evaluation) -> None:
-            known.append(evaluation)
-            content = {
-                "number": evaluation.number,
-                "generation": evaluation.generation,
-                "name": evaluation.policy.name,
-                "rows": evaluation.policy.rows,
-                "score": evaluation.score.to_dict(),
-                "objective": None if math.isnan(evaluation.objective) else evaluation.objective,
-                "seconds": evaluation.seconds,
-            }
-            _append(path, content)
-
-        reason = search(task, known=tuple(known), on_evaluation=keep)
-        print(f"{name}, seed {seed}: {len(known)} evaluations. {reason}", file=sys.stderr, flush=True)
-        return sorted(known, key=lambda each: each.number)[:evaluations]
+        found, reason = kept_search(self.folder / f"{name.replace(' ', '-')}-{seed}.jsonl", self.space, task)
+        print(f"{name}, seed {seed}: {len(found)} evaluations. {reason}", file=sys.stderr, flush=True)
+        return found
 
     def judged(self, policy: Policy | None) -> Judgement:
         """The policy (``None``: full depth) on the unseen prompts; ``service.measure`` keeps what it has measured."""
@@ -161,18 +144,6 @@ class Bench:
             for mark in marks:
                 until = [[each for each in runs[name, seed] if each.number <= mark] for seed in seeds]
                 yield line(name, [best_of(found) for found in until], mark)
-
-    def _evaluation(self, content: dict[str, Any]) -> Evaluation:
-        policy = Policy.from_rows(
-            content["rows"],
-            sites=self.space.table.sites,
-            timesteps=self.space.timesteps,
-            model=self.model,
-            name=content["name"],
-        )
-        objective = math.nan if content["objective"] is None else content["objective"]
-        found = Score.from_dict(content["score"])
-        return Evaluation(content["number"], content["generation"], policy, found, objective, content["seconds"])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -226,28 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def best_of(evaluations: Sequence[Evaluation]) -> Policy:
-    """The highest objective; of equal ones the first."""
-    return max(evaluations, key=lambda each: (each.objective == each.objective, each.objective)).policy
-
-
 def gain(values: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
     """Mean difference of paired values, and its standard error."""
     difference = values - reference
     return float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(len(difference)))
-
-
-def _append(path: Path, content: dict[str, Any]) -> None:
-    """One more record, after the last whole one."""
-    if path.exists() and not (kept := path.read_bytes()).endswith(b"\n"):
-        os.truncate(path, kept.rfind(b"\n") + 1)
-    with open(path, "a") as file:
-        file.write(json.dumps(content, allow_nan=False) + "\n")
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a file; a last line that was cut off is not one."""
-    if path.exists():
-        for line in path.read_text().splitlines(keepends=True):
-            if line.endswith("\n"):
-                yield json.loads(line)

@@ -6,6 +6,7 @@ a finished one only writes the tables and draws the strips again.
 """
 
 import argparse
+import hashlib
 import json
 import sys
 import time
@@ -15,20 +16,23 @@ from pathlib import Path
 import numpy as np
 
 from mddit_ui.bench.contestants import fixed, smooth_cache, well_known
+from mddit_ui.bench.kept import best_of, kept_search
 from mddit_ui.bench.page import OURS, UNSEEN_SEED, Line, Sizes, Table, put_table
+from mddit_ui.bench.timing import clock
 from mddit_ui.core.errors import ModelError
 from mddit_ui.core.paths import PROMPTS, ROOT, atomic_write, data_dir
 from mddit_ui.core.policy import Policy
-from mddit_ui.core.records import ModelSpec, Score, SearchConfig
+from mddit_ui.core.records import GenerationConfig, ModelSpec, Score, SearchConfig
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.metrics.fidelity import psnr
-from mddit_ui.search.loop import Evaluation, search
+from mddit_ui.models.loading import load, weights_stamp
 from mddit_ui.search.racing import Race
 from mddit_ui.search.recipe import METHODS, make_task
 from mddit_ui.search.space import Space
 from mddit_ui.service import catalog
 from mddit_ui.service.calibrate import calibrate
-from mddit_ui.service.generate import MAX_PSNR
+from mddit_ui.service.evaluate import make_evaluator
+from mddit_ui.service.generate import MAX_PSNR, generate
 from mddit_ui.service.measure import Measurement, Trial, measure, pictures
 
 SETTINGS = {
@@ -51,7 +55,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--search-images", type=int, default=8)
     parser.add_argument("--evaluations", type=int, default=100, help="policies of each search")
     parser.add_argument("--seed", type=int, default=1, help="of the searches and of what is random")
-    parser.add_argument("--time", action="store_true", help="also measure the speed-ups; the machine must be quiet")
+    parser.add_argument("--time", action="store_true", help="also measure the speed-ups; alone, but with one thread")
     parser.add_argument("--target", type=Path, default=ROOT / "docs" / "results.md")
     args = parser.parse_args(arguments)
     sizes = Sizes(args.images, args.search_images, args.evaluations, args.seed)
@@ -128,7 +132,8 @@ def _prompts(spec: ModelSpec, name: str, count: int) -> tuple[str, ...]:
 
 
 def searched(space: Space, trial: Trial, sizes: Sizes, sensitivity: Sensitivity, method: str) -> Policy:
-    """The best policy of a search; its evaluations are measurements, so that none is made twice."""
+    """The best policy of a search, as the app searches, in this process; what it evaluates is kept."""
+    request = trial.request()
     config = SearchConfig(
         model=trial.model,
         prompts=trial.prompts,
@@ -141,13 +146,13 @@ def searched(space: Space, trial: Trial, sizes: Sizes, sensitivity: Sensitivity,
     )
 
     def evaluate(policies: Iterable[Policy], race: Race | None = None) -> Iterator[tuple[Policy, Score]]:
-        for policy in policies:
-            found = measure(trial, policy)
-            yield policy, Score(clip_score=found.clip_score, psnr=found.psnr, images=found.images)
+        return make_evaluator(trial.model, request, quick=True)(policies, race)
 
-    known: list[Evaluation] = []
-    search(make_task(space, config, evaluate, sensitivity, method=METHODS[method]), on_evaluation=known.append)
-    return max(known, key=lambda each: (each.objective == each.objective, each.objective)).policy
+    name = f"{method}-{trial.steps}-{space.budget:g}-{len(trial.prompts)}-{sizes.seed}.jsonl"
+    weights = hashlib.sha256(weights_stamp(catalog.get_model(trial.model)).encode()).hexdigest()[:16]
+    path = data_dir() / "bench" / weights / name
+    found, _ = kept_search(path, space, make_task(space, config, evaluate, sensitivity, method=METHODS[method]))
+    return best_of(found)
 
 
 def shortened(trial: Trial, steps: int) -> Measurement:
@@ -160,21 +165,22 @@ def shortened(trial: Trial, steps: int) -> Measurement:
 
 
 def _speedup(trial: Trial, policy: Policy | None, fewer: int | None) -> float:
-    """Seconds of full depth / seconds of the schedule, 4 pictures at once, best of some rounds in turn."""
-    from mddit_ui.service.generate import generate
-
+    """Seconds of full depth / seconds of the schedule: 4 pictures at once, in the pipeline; best of some turns each."""
     few = Trial(trial.model, trial.prompts[:4], trial.seeds[:4], trial.steps, trial.guidance_scale, trial.scheduler)
-    (config,) = few.batches()
+    config = few.request()
     key = [trial.model, trial.steps, policy.digest if policy else f"{fewer} steps"]
     path = data_dir() / "speedups" / ("-".join(map(str, key)).replace("/", "-") + ".json")
     if path.is_file():
         return float(json.loads(path.read_text()))
+    now = clock(load(trial.model).device)
+
+    def seconds(chosen: Policy | None, request: GenerationConfig) -> float:
+        began = now()
+        generate(trial.model, chosen, request)
+        return now() - began
+
     short = config.replace(steps=fewer or config.steps)
-    pairs = [
-        (generate(trial.model, None, config).wall_seconds, generate(trial.model, policy, short).wall_seconds)
-        for _ in range(ROUNDS)
-    ]
-    full, ours = np.min(pairs, axis=0)
+    full, ours = np.min([(seconds(None, config), seconds(policy, short)) for _ in range(ROUNDS)], axis=0)
     atomic_write(path, json.dumps(full / ours))
     return float(full / ours)
 

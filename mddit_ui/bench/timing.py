@@ -58,7 +58,7 @@ def cost(seconds: Times, name: str, references: tuple[str, ...]) -> Spread:
 def timed(subject: Subject) -> Iterator[Callable[[], float]]:
     """Seconds inside the transformer, hooks included: of the processor where one thread works, else of the clock."""
     spent = [0.0]
-    now = _clock(subject.device)
+    now = clock(subject.device)
 
     def start(*_: object) -> None:
         spent[0] -= now()
@@ -115,7 +115,9 @@ class _Counter(TorchDispatchMode):
         return output
 
 
-def _clock(device: torch.device) -> Callable[[], float]:
+def clock(device: torch.device | str) -> Callable[[], float]:
+    """Seconds: of the processor where one thread works, else of the clock, when the device is done."""
+    device = torch.device(device)
     if device.type == "cuda":
 
         def now() -> float:

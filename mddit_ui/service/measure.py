@@ -59,18 +59,21 @@ class Trial:
         settings = {"steps": spec.steps, "guidance_scale": spec.guidance_scale, **more}
         return cls(spec.id, tuple(prompts), tuple(range(seed, seed + len(prompts))), **settings)
 
-    def batches(self) -> Iterator[GenerationConfig]:
+    def request(self, part: slice = slice(None)) -> GenerationConfig:
+        """Some of the pictures at one time, or all."""
         spec = get_model(self.model)
-        for part in batches(len(self.prompts)):
-            yield GenerationConfig(
-                prompts=self.prompts[part],
-                seeds=self.seeds[part],
-                steps=self.steps,
-                guidance_scale=self.guidance_scale,
-                scheduler=self.scheduler,
-                height=spec.height,
-                width=spec.width,
-            )
+        return GenerationConfig(
+            prompts=self.prompts[part],
+            seeds=self.seeds[part],
+            steps=self.steps,
+            guidance_scale=self.guidance_scale,
+            scheduler=self.scheduler,
+            height=spec.height,
+            width=spec.width,
+        )
+
+    def batches(self) -> Iterator[GenerationConfig]:
+        return map(self.request, batches(len(self.prompts)))
 
     def givens(self) -> Iterator[Inpainting | None]:
         """What the pictures of each batch are painted on."""

@@ -1,0 +1,72 @@
+"""Searches whose evaluations are kept in a file: what is there is not made again."""
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mddit_ui.core.policy import Policy
+from mddit_ui.core.records import Score
+from mddit_ui.search.loop import Evaluation, Task, search
+from mddit_ui.search.space import Space
+
+
+def kept_search(path: Path, space: Space, task: Task) -> tuple[list[Evaluation], str]:
+    """(evaluations of a search in their order, why it ended); they are read from a file as far as they are there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    known = [_evaluation(content, space) for content in _lines(path)]
+
+    def keep(evaluation: Evaluation) -> None:
+        known.append(evaluation)
+        _append(path, _content(evaluation))
+
+    reason = search(task, known=tuple(known), on_evaluation=keep)
+    return sorted(known, key=lambda each: each.number)[: task.evaluations], reason
+
+
+def best_of(evaluations: list[Evaluation]) -> Policy:
+    """The highest objective; of equal ones the first."""
+    return max(evaluations, key=lambda each: (each.objective == each.objective, each.objective)).policy
+
+
+def _content(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "number": evaluation.number,
+        "generation": evaluation.generation,
+        "name": evaluation.policy.name,
+        "rows": evaluation.policy.rows,
+        "score": evaluation.score.to_dict(),
+        "objective": None if math.isnan(evaluation.objective) else evaluation.objective,
+        "seconds": evaluation.seconds,
+    }
+
+
+def _evaluation(content: dict[str, Any], space: Space) -> Evaluation:
+    policy = Policy.from_rows(
+        content["rows"],
+        sites=space.table.sites,
+        timesteps=space.timesteps,
+        model=space.model,
+        name=content["name"],
+    )
+    objective = math.nan if content["objective"] is None else content["objective"]
+    found = Score.from_dict(content["score"])
+    return Evaluation(content["number"], content["generation"], policy, found, objective, content["seconds"])
+
+
+def _append(path: Path, content: dict[str, Any]) -> None:
+    """One more record, after the last whole one."""
+    if path.exists() and not (kept := path.read_bytes()).endswith(b"\n"):
+        os.truncate(path, kept.rfind(b"\n") + 1)
+    with open(path, "a") as file:
+        file.write(json.dumps(content, allow_nan=False) + "\n")
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The records of a file; a last line that was cut off is not one."""
+    if path.exists():
+        for line in path.read_text().splitlines(keepends=True):
+            if line.endswith("\n"):
+                yield json.loads(line)
