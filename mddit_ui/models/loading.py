@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 
 from mddit_ui.core.errors import ModelError
 from mddit_ui.core.records import ModelSpec
-from mddit_ui.models import routed_dit, skip_dit  # noqa: F401  diffusers finds classes that somebody has imported
+from mddit_ui.models import hub, routed_dit, skip_dit  # noqa: F401  diffusers finds classes that somebody has imported
 from mddit_ui.models.registry import get_model
 
 MAX_LOADED = 2  # pipelines kept at one time; the one that was asked for longest ago goes first
@@ -107,7 +107,7 @@ def precision() -> str:
 def _load(spec: ModelSpec) -> LoadedModel:
     device = pick_device()
     dtype = pick_dtype(device)
-    local = Path(spec.source).is_dir()
+    local = Path(spec.source).is_dir() or not _can_download(spec)
     try:
         with _quiet():
             pipe = DiffusionPipeline.from_pretrained(
@@ -126,6 +126,21 @@ def _load(spec: ModelSpec) -> LoadedModel:
             component.eval().requires_grad_(False)
     pipe.set_progress_bar_config(disable=True)
     return LoadedModel(spec, pipe, device, str(dtype).removeprefix("torch."))
+
+
+def _can_download(spec: ModelSpec) -> bool:
+    """Whether the hub can be asked for a model; if not, the one in the cache has to do.
+
+    Raises:
+        ModelError: it is not there either.
+    """
+    try:
+        hub.ask(spec.source)
+    except ModelError as error:
+        if hub.is_here(spec.source):
+            return False
+        raise ModelError(f"Can't load {spec.id}: it is not on this machine, and {error}.") from None
+    return True
 
 
 class _quiet:

@@ -1,13 +1,13 @@
 """What a model of the hub will download and need; said before anything is loaded."""
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
+from mddit_ui.core.errors import ModelError
 from mddit_ui.core.records import ModelSpec
+from mddit_ui.models import hub
 
 WEIGHTS = (".safetensors",)
-TIMEOUT_SECONDS = 8
 ROOM = 1.3  # memory, as a multiple of the weights: activations, the VAE at full size
 
 
@@ -20,24 +20,15 @@ class Needs(NamedTuple):
 
 def is_here(spec: ModelSpec) -> bool:
     """Whether a model can be loaded without downloading: a folder, or a hub model in the cache."""
-    if Path(spec.source).is_dir():
-        return True
-    from huggingface_hub import try_to_load_from_cache
-
-    return isinstance(try_to_load_from_cache(spec.source, "model_index.json"), str)
+    return Path(spec.source).is_dir() or hub.is_here(spec.source)
 
 
 def needs(spec: ModelSpec) -> Needs:
     """Asks the hub for the sizes of the files that would be loaded; never raises."""
-    if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes"):
-        return Needs(None, "this machine is set to work offline")
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
-
     try:
-        info = HfApi().model_info(spec.source, files_metadata=True, timeout=TIMEOUT_SECONDS)
-    except (HfHubHTTPError, OSError, ValueError) as error:
-        return Needs(None, f"the hub did not answer ({type(error).__name__})")
+        info = hub.ask(spec.source)
+    except ModelError as error:
+        return Needs(None, str(error))
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
     weights = {name: size for name, size in sizes.items() if name.endswith(WEIGHTS) and "/" in name}
     plain = {name: size for name, size in weights.items() if ".fp16." not in name and ".bf16." not in name}
