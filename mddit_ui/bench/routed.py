@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mddit_ui.bench.merging import merging
-from mddit_ui.bench.page import UNSEEN_SEED, put_section
+from mddit_ui.bench.page import UNSEEN_SEED, figures, grid, put_section, speed
 from mddit_ui.bench.subjects import Subject, of_model
 from mddit_ui.bench.timing import interleaved, macs_of, speed_up
 from mddit_ui.core.cost import MacTable
@@ -33,6 +33,7 @@ from mddit_ui.service.measure import PLAIN, Measurement, Trial, Way, measure
 from mddit_ui.service.routed import learned, learned_policy
 
 FULL = "full depth"
+HEADS = ("task", "target", "model", "way", "budget", "speed-up", "accuracy", "CLIP score", "CMMD", "PSNR")
 TASKS = ("text-to-image", "inpainting")
 NEAR = 0.03  # budgets that count as equal
 
@@ -74,7 +75,7 @@ def main(arguments: list[str]) -> int:
     for task in args.tasks:
         for each in all_of:
             lines.append(measured(task, each, times.get(each.model, {}).get(label(each)), args))
-            print(row(lines[-1]), file=sys.stderr, flush=True)
+            print(*row(lines[-1]), sep=" | ", file=sys.stderr, flush=True)
     put_section(args.target, "routed", section(lines, args, " ".join(["mddit bench routed", *arguments])))
     return 0
 
@@ -186,19 +187,20 @@ def label(each: Contestant) -> str:
     return f"{each.name} at {each.target:g}"
 
 
-def row(line: Line) -> str:
-    found, each = line.found, line.contestant
-    cells = [line.task, "" if not each.target else f"{each.target:g}", each.model, each.name, f"{found.budget:.3f}"]
-    cells.append("-" if line.speedup is None else f"{line.speedup:.2f}")
-    cells.append("-" if found.accuracy is None else f"{found.accuracy:.1%}")
-    cells.append("-" if found.clip_score is None else f"{found.clip_score:.2f} ± {found.clip_error or 0:.2f}")
-    cells.append("-" if found.cmmd is None else f"{found.cmmd:.2f}")
-    cells.append("" if found.psnr is None else f"{found.psnr:.2f} ± {found.psnr_error or 0:.2f}")
-    return f"| {' | '.join(cells)} |"
+def row(line: Line) -> list[str]:
+    each = line.contestant
+    cells = {
+        **figures(line.found),
+        "task": line.task,
+        "target": f"{each.target:g}" if each.target else "",
+        "model": each.model,
+        "way": each.name,
+        "speed-up": speed(line.speedup),
+    }
+    return [cells[head] for head in HEADS]
 
 
 def section(lines: Sequence[Line], args: argparse.Namespace, command: str) -> str:
-    head = ["task", "target", "model", "way", "budget", "speed-up", "accuracy", "CLIP score", "CMMD", "PSNR"]
     return "\n".join(
         [
             "## Tokens, layers and steps left out, at equal MACs",
@@ -211,9 +213,7 @@ def section(lines: Sequence[Line], args: argparse.Namespace, command: str) -> st
             "transformer, one picture) and PSNR (dB) are against the same model at full depth. CMMD is against real "
             "renders, lower is better.",
             "",
-            f"| {' | '.join(head)} |",
-            "|---|---:|---|---|" + "---:|" * (len(head) - 4),
-            *(row(line) for line in lines),
+            *grid(HEADS, map(row, lines), words=4),
             "",
             *([] if args.searched else ["No searched policies were given (`--searched`)."]),
             *verdicts(lines),

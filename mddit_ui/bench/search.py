@@ -14,6 +14,7 @@ import numpy as np
 
 from mddit_ui.bench import sensitivity, throughput
 from mddit_ui.bench.kept import best_of, kept_search
+from mddit_ui.bench.page import UNSEEN_SEED, paired
 from mddit_ui.core.paths import PROMPTS, data_dir
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, SearchConfig
@@ -30,7 +31,6 @@ from mddit_ui.service.generate import MAX_PSNR
 from mddit_ui.service.measure import Trial, measure
 
 MARKS = (25, 50, 100, 200, 500)  # evaluations after which the best so far is judged
-UNSEEN_SEED = 10_000
 RACING = " racing"  # ends the name of a variant whose bad candidates leave early
 SCREEN = 10  # proposals an evaluation, in the screened variants
 
@@ -132,7 +132,7 @@ class Bench:
             each = [self.judged(policy) for policy in policies]
             clip, closeness = (np.mean([getattr(one, what) for one in each], 0) for what in ("clip", "psnr"))
             costs = [1.0 if policy is None else self.space.table.budget(policy.actions) for policy in policies]
-            gains = (gain(clip, first.clip), gain(closeness, first.psnr))
+            gains = (paired(clip, first.clip), paired(closeness, first.psnr))
             return Line(name, count, len(each), float(np.mean(costs)), clip.mean(), closeness.mean(), *gains)
 
         yield line("full depth", [None])
@@ -195,9 +195,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print()
         throughput.main([*common, "--budget", str(args.budgets[0]), "--images", str(args.images)])
     return 0
-
-
-def gain(values: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
-    """Mean difference of paired values, and its standard error."""
-    difference = values - reference
-    return float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(len(difference)))

@@ -16,9 +16,7 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
-from mddit_ui.bench.page import UNSEEN_SEED, put_section
+from mddit_ui.bench.page import UNSEEN_SEED, figures, gain, grid, put_section, speed
 from mddit_ui.bench.subjects import of_model
 from mddit_ui.bench.timing import interleaved, speed_up
 from mddit_ui.core.paths import PROMPTS, ROOT
@@ -30,6 +28,7 @@ from mddit_ui.service import catalog
 from mddit_ui.service.measure import Measurement, Trial, measure
 
 FULL = "full depth"
+HEADS = ("model", "schedule", "budget", "MACs an image", "speed-up", "CLIP score", "gain", "accuracy", "CMMD", "PSNR")
 
 
 class Line(NamedTuple):
@@ -58,7 +57,7 @@ def main(arguments: list[str]) -> int:
     lines: list[Line] = []
     for model in (args.grown, args.plain):
         for line in measured(model, args):
-            print(row(line, full_of(lines, line)), file=sys.stderr, flush=True)
+            print(*row(line, full_of(lines, line)), sep=" | ", file=sys.stderr, flush=True)
             lines.append(line)
     command = " ".join(["mddit bench skip", *arguments])
     put_section(args.target, "skip", section(lines, args, command))
@@ -105,38 +104,18 @@ def full_of(lines: Sequence[Line], line: Line) -> Measurement:
     return next((each.found for each in lines if (each.model, each.schedule) == (line.model, FULL)), line.found)
 
 
-def gain(found: Measurement, full: Measurement) -> tuple[float, float]:
-    """Mean difference of the CLIP scores, picture by picture, and its standard error."""
-    difference = np.subtract(found.clip_scores, full.clip_scores)
-    return float(difference.mean()), float(difference.std(ddof=1) / len(difference) ** 0.5)
-
-
-def row(line: Line, full: Measurement) -> str:
-    found = line.found
-    cells = [line.model, line.schedule, f"{found.budget:.3f}", f"{found.macs / found.images / 1e9:.2f} G"]
-    cells.append("-" if line.speedup is None else f"{line.speedup:.2f}")
-    cells.append("-" if found.clip_score is None else f"{found.clip_score:.2f} ± {found.clip_error or 0:.2f}")
-    same = found is full
-    cells.append("" if same or not found.clip_scores else "{:+.2f} ± {:.2f}".format(*gain(found, full)))
-    cells.append("-" if found.accuracy is None else f"{found.accuracy:.1%}")
-    cells.append("-" if found.cmmd is None else f"{found.cmmd:.2f}")
-    cells.append("" if same or found.psnr is None else f"{found.psnr:.2f} ± {found.psnr_error or 0:.2f}")
-    return f"| {' | '.join(cells)} |"
+def row(line: Line, full: Measurement) -> list[str]:
+    cells = {
+        **figures(line.found),
+        "model": line.model,
+        "schedule": line.schedule,
+        "speed-up": speed(line.speedup),
+        "gain": "" if line.found is full else "{:+.2f} ± {:.2f}".format(*gain(line.found, full)),
+    }
+    return [cells[head] for head in HEADS]
 
 
 def section(lines: Sequence[Line], args: argparse.Namespace, command: str) -> str:
-    head = [
-        "model",
-        "schedule",
-        "budget",
-        "MACs an image",
-        "speed-up",
-        "CLIP score",
-        "gain",
-        "accuracy",
-        "CMMD",
-        "PSNR",
-    ]
     return "\n".join(
         [
             "## Skip-Cache with and without long skip branches",
@@ -147,9 +126,7 @@ def section(lines: Sequence[Line], args: argparse.Namespace, command: str) -> st
             "speed-up (of the transformer, one picture) are against the same model at full depth. CMMD is against real "
             "renders, lower is better.",
             "",
-            f"| {' | '.join(head)} |",
-            "|---|---|" + "---:|" * (len(head) - 2),
-            *(row(line, full_of(lines, line)) for line in lines),
+            *grid(HEADS, (row(line, full_of(lines, line)) for line in lines), words=2),
             "",
             *verdicts(lines),
         ]

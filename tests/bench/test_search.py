@@ -43,7 +43,7 @@ def test_the_table_and_its_second_run(tiny_pixart, tmp_path, monkeypatch, capsys
 
 
 def test_gains_are_paired():
-    mean, error = bench.gain(np.array([2.0, 4.0, 9.0]), np.array([1.0, 2.0, 6.0]))
+    mean, error = bench.paired(np.array([2.0, 4.0, 9.0]), np.array([1.0, 2.0, 6.0]))
     assert mean == 2.0
     assert error == pytest.approx(1 / np.sqrt(3))
 
