@@ -52,6 +52,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--full-until", type=float, default=1000, help="timestep; 1000 as in the paper's class models")
     parser.add_argument("--reset-at", type=float, default=20, help="timestep")
     parser.add_argument("--time", type=int, default=0, help="rounds of timing; the machine must be quiet")
+    parser.add_argument("--section", default="skip", help="of the page: another name keeps this one's (default skip)")
     parser.add_argument("--target", type=Path, default=ROOT / "docs" / "results.md")
     args = parser.parse_args(arguments)
     lines: list[Line] = []
@@ -60,7 +61,7 @@ def main(arguments: list[str]) -> int:
             print(*row(line, full_of(lines, line)), sep=" | ", file=sys.stderr, flush=True)
             lines.append(line)
     command = " ".join(["mddit bench skip", *arguments])
-    put_section(args.target, "skip", section(lines, args, command))
+    put_section(args.target, args.section, section(lines, args, command))
     return 0
 
 
