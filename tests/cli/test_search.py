@@ -20,6 +20,7 @@ TIMEOUT_SECONDS = 300  # a busy machine is slow
 def start(tiny_pixart: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The arguments of a small search."""
     monkeypatch.setenv("MDDIT_POLICIES", str(tmp_path / "library"))
+    monkeypatch.setenv("MDDIT_PROCESSES", "1")  # starts sooner; tests/service/test_worker.py has several
     prompts = tmp_path / "prompts.json"
     prompts.write_text(json.dumps(["a large red ball on the left", "a small blue ring at the top"]))
     size = ["--steps", "4", "--evaluations", "8", "--population", "4", "--budget", "0.6"]
