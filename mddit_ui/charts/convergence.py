@@ -86,7 +86,10 @@ def convergence_figure(info: ConvergenceInfo, dark: bool) -> go.Figure:
         )
     total = max(info.total, info.rival.total if info.rival else 1, 1)
     figure.update_xaxes(title_text="evaluation", range=[0, total * 1.02])
-    figure.update_yaxes(title_text=info.measure)
+    made = [*info.values, *info.best, *(info.rival.best if info.rival else ())]
+    seen = style.window([float(value) for value in made if np.isfinite(value)], info.lines, 0.2)
+    figure.update_yaxes(title_text=info.measure, range=seen.range)
+    style.at_the_edge(figure, seen.away, dark)
     return figure
 
 

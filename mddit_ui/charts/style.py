@@ -1,5 +1,6 @@
 """The one place with colours: the tokens of the app and of its charts, for light and for dark."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
@@ -159,3 +160,44 @@ def two_panels(figure: go.Figure, titles: tuple[str, str], value: str, range_: l
 def plain(text: str) -> str:
     """Plotly reads a few HTML tags in texts; names of people are shown as they are written."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+class Window(NamedTuple):
+    """The part of an axis to show; ``None`` leaves it to Plotly. ``away``: what lies outside, in words."""
+
+    range: list[float] | None
+    away: str
+
+
+def window(values: Sequence[float], others: Sequence[tuple[str, float]], least: float) -> Window:
+    """An axis of which ``values`` fill at least a third, with the named ``others`` that are near enough.
+
+    What is far away stays in the figure, for those who zoom out, and is named by its value.
+    """
+    values = list(values) or [value for _, value in others]
+    if not values:
+        return Window(None, "")
+    reach = max(max(values) - min(values), least)
+    ends = (min(values) - reach, max(values) + reach)
+    shown = [*values, *(value for _, value in others if ends[0] <= value <= ends[1])]
+    low, high = min(shown), max(shown)
+    room = max(least, 0.08 * (high - low))
+    away = [f"{plain(name)} {value:.2f}" for name, value in others if not ends[0] <= value <= ends[1]]
+    return Window([low - room, high + room], f"outside: {', '.join(away)}" if away else "")
+
+
+def at_the_edge(figure: go.Figure, text: str, dark: bool) -> None:
+    """A line of words in the lower left corner of a figure."""
+    if text:
+        faint = {"size": 11, "color": palette(dark).ink_faint}
+        figure.add_annotation(
+            text=text,
+            font=faint,
+            showarrow=False,
+            xref="paper",
+            yref="paper",
+            x=0.01,
+            y=0.01,
+            xanchor="left",
+            yanchor="bottom",
+        )

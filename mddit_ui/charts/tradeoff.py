@@ -82,19 +82,14 @@ def tradeoff_figure(info: TradeoffInfo, dark: bool) -> go.Figure:
     _points(figure, info.runs, "your runs", marker=ring)
     points = (*info.searched, *info.baselines, *info.runs, *info.rival)
     budgets = [100 * point.budget for point in points]
-    scores = [point.clip_score for point in points] + ([] if info.full is None else [info.full])
-    figure.update_xaxes(title_text="MACs, % of full depth", ticksuffix=" %", range=_range(budgets, 4.0))
+    made = [point.clip_score for point in (*info.searched, *info.runs, *info.rival)]
+    known = [(point.name, point.clip_score) for point in info.baselines]
+    seen = style.window(made, known + ([] if info.full is None else [("full depth", info.full)]), 0.5)
+    figure.update_xaxes(title_text="MACs, % of full depth", ticksuffix=" %", range=style.window(budgets, (), 4.0).range)
     title = f"CLIP score ({info.backbone})" if info.backbone else "CLIP score"
-    figure.update_yaxes(title_text=title, range=_range(scores, 0.5))
+    figure.update_yaxes(title_text=title, range=seen.range)
+    style.at_the_edge(figure, seen.away, dark)
     return figure
-
-
-def _range(values: Sequence[float], least: float) -> list[float] | None:
-    """An axis with room around the points, also when there is only one."""
-    if not values:
-        return None
-    room = max(least, 0.08 * (max(values) - min(values)))
-    return [min(values) - room, max(values) + room]
 
 
 def _points(figure: go.Figure, points: Sequence[Point], name: str, mode: str = "markers", **more) -> None:

@@ -13,7 +13,7 @@ from mddit_ui.core.policy import Policy
 from mddit_ui.ui import api, captions, desk, download, limits, page, studio, theme, tour, visit
 from mddit_ui.ui.errors import shown
 from mddit_ui.ui.locks import locks_of
-from mddit_ui.ui.parts import known_model, session_of, view_of
+from mddit_ui.ui.parts import AT_ONCE, QUIET, known_model, session_of, view_of
 from mddit_ui.ui.quotas import is_public, quotas
 from mddit_ui.ui.state import Session, pack
 from mddit_ui.ui.tabs import compare, library, routing, search, search_form, understand
@@ -45,6 +45,7 @@ def build_app() -> gr.Blocks:
         job = gr.BrowserState("", storage_key="mddit-search", secret="mddit")  # noqa: S106
         past = gr.BrowserState([], storage_key="mddit-runs", secret="mddit")  # noqa: S106
         kept, calibration = gr.State(None), gr.State(None)
+        filled = gr.Textbox("", visible=False)  # "yes" in a page that came with all that a new visitor sees
         with gr.Row(elem_id="m-header"):
             gr.HTML(HEADER, padding=False, min_width=300)
             model = gr.Dropdown(
@@ -77,44 +78,57 @@ def build_app() -> gr.Blocks:
             with gr.Tab("Library", id="library") as library_tab:
                 shelf = library.build(parts, past)
 
-        quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-        spoken: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
         desk.wire(parts, calibration)
         ended = studio.wire(parts, kept, past)
         runs = [comparing.chart, comparing.table]
-        ended.then(compare.shown_runs, past, runs, **quiet)
+        ended.then(compare.shown_runs, past, runs, **AT_ONCE)
 
         on_desk = [*inputs, parts.name]
         everything = [*on_desk, *desk.model_outputs(parts), searching.prompts]
 
+        of_model = [calibration, understanding.similarity, *understanding.routing, shown_model]
+        rest = [*everything[len(on_desk) :], parts.pair, *of_model]
+
+        def is_new(stored: Any, full: Any, request: gr.Request) -> bool:
+            """Whether the page that was sent shows what there is to see: nothing was kept, and it came filled in."""
+            return bool(full) and not stored and not request.query_params.get("s")
+
         @shown
-        def restore_desk(stored: Any, request: gr.Request) -> list[Any]:
+        def restore_desk(stored: Any, full: Any, request: gr.Request) -> list[Any]:
             """What is seen at once; the rest of the page follows."""
+            if is_new(stored, full, request):
+                return [gr.skip()] * len(on_desk)
             session = page.session_from(request.query_params.get("s"), stored, say=False)
             return page.page_of(session, say=False)[: len(on_desk)]
 
         @shown
-        def restore(stored: Any, stored_job: Any, request: gr.Request) -> list[Any]:
-            session = page.session_from(request.query_params.get("s"), stored)
+        def restore(stored: Any, full: Any, stored_job: Any, request: gr.Request) -> list[Any]:
             number = request.query_params.get("job") or stored_job
             found = number if search.exists(number) else ""
+            if is_new(stored, full, request):
+                return [found, *[gr.skip()] * len(rest)]
+            session = page.session_from(request.query_params.get("s"), stored)
             ready = page.first_visit() if session is None else None
             measured = ready.calibration if ready else None
             maps = understand.NOT_MEASURED if measured is None else understand.map_chart(measured, "")
-            extra = [ready.pair if ready else None, measured, maps]
             values = page.page_of(session)
             tokens = routing.updates(known_model(values[0]), values[1])
-            return [*values[len(on_desk) :], found, *extra, *tokens, values[0]]
+            values += [ready.pair if ready else None, measured, maps, *tokens, values[0]]
+            if session is None:
+                spec, view = known_model(values[0]), values[1]
+                cost = understand.macs_chart(spec.id, view.policy, spec.steps, "default")
+                more = [cost, library.script_of(view.policy, spec.id), "yes"]
+                page.fill(demo, [*on_desk, *rest, understanding.macs, shelf.snippet, filled], [*values, *more])
+            return [found, *values[len(on_desk) :]]
 
-        of_model = [calibration, understanding.similarity, *understanding.routing, shown_model]
-        first_outputs = [parts.pair, *of_model]
-        rest = [*everything[len(on_desk) :], job, *first_outputs]
-        demo.load(restore_desk, saved, on_desk, **quiet).then(restore, [saved, job], rest, **spoken).then(
-            None, None, None, js=RESTORED
+        demo.load(restore_desk, [saved, filled], on_desk, **AT_ONCE).then(
+            restore, [saved, filled, job], [job, *rest], **QUIET
+        ).then(None, None, None, js=RESTORED)
+        search_tab.select(shown(search.show), searching.shown, searching.outputs, **AT_ONCE)
+        compare_tab.select(compare.shown_runs, past, runs, **AT_ONCE)
+        library_tab.select(
+            shown(library.cards), [shown_model, inputs.steps, inputs.scheduler], shelf.listing, **AT_ONCE
         )
-        search_tab.select(shown(search.show), searching.shown, searching.outputs, **quiet)
-        compare_tab.select(compare.shown_runs, past, runs, **quiet)
-        library_tab.select(shown(library.cards), [shown_model, inputs.steps, inputs.scheduler], shelf.listing, **quiet)
 
         @shown
         def run_again(event: gr.EventData) -> list[Any]:
@@ -127,7 +141,7 @@ def build_app() -> gr.Blocks:
             run_again,
             None,
             [*everything, parts.pair, parts.preset],
-            **spoken,
+            **QUIET,
         )
 
         @shown
@@ -160,9 +174,9 @@ def build_app() -> gr.Blocks:
         }
         chosen = model.input(choose, [model, shown_model, inputs.grid], [*changed, ask, question, opened], **slow)
         allowed = yes.click(open_it, [opened, inputs.grid], [*changed, ask], **slow)
-        no.click(lambda: gr.Row(visible=False), None, ask, **quiet)
+        no.click(lambda: gr.Row(visible=False), None, ask, **AT_ONCE)
         for event in (chosen, allowed):
-            event.then(shown(library.cards), [shown_model, inputs.steps, inputs.scheduler], shelf.listing, **quiet)
+            event.then(shown(library.cards), [shown_model, inputs.steps, inputs.scheduler], shelf.listing, **AT_ONCE)
 
         def remember(name: Any, locked: Any, *values: Any) -> list[Any]:
             """After every change: the session for the browser, where the MACs go, the lines of Python."""
@@ -190,7 +204,7 @@ def build_app() -> gr.Blocks:
             [parts.name, inputs.grid.locks, *inputs],
             [saved, understanding.macs, shelf.snippet],
             trigger_mode="always_last",
-            **quiet,
+            **AT_ONCE,
         )
 
         link_text = gr.Textbox(visible=False)
@@ -201,7 +215,7 @@ def build_app() -> gr.Blocks:
             policy = library.named(session.policy, name)
             return pack(Session(session.model, policy, session.config, locks_of(locked, policy)))
 
-        link.click(link_of, [parts.name, inputs.grid.locks, *inputs], link_text, **spoken).success(
+        link.click(link_of, [parts.name, inputs.grid.locks, *inputs], link_text, **QUIET).success(
             None, link_text, None, js=COPY_LINK
         )
         mode.click(None, None, None, js=TOGGLE)

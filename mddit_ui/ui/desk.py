@@ -16,7 +16,7 @@ from mddit_ui.ui.grid import PolicyGrid
 from mddit_ui.ui.locks import READ_LOCKS, keep_locked, locks_of
 from mddit_ui.ui.painting import confirm
 from mddit_ui.ui.pair import FULL, ImagePair
-from mddit_ui.ui.parts import Inputs, heading, known_model, shape_of, view_of
+from mddit_ui.ui.parts import QUIET, Inputs, heading, known_model, shape_of, view_of
 from mddit_ui.ui.quotas import is_public
 from mddit_ui.ui.repaint import Repaint
 
@@ -145,10 +145,9 @@ def build(model: gr.Dropdown) -> Desk:
 def wire(desk: Desk, calibration: gr.State) -> None:
     """Presets, steps, examples and the caption builder."""
     inputs = desk.inputs
-    quiet: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
     shape = [inputs.model, inputs.grid, inputs.steps, inputs.scheduler, calibration]
     locks = inputs.grid.locks
-    inputs.grid.change(None, inputs.grid, locks, js=READ_LOCKS, **quiet)
+    inputs.grid.change(None, inputs.grid, locks, js=READ_LOCKS, **QUIET)
 
     @shown
     def start_from(
@@ -172,11 +171,11 @@ def wire(desk: Desk, calibration: gr.State) -> None:
         start_from,
         [desk.preset, desk.every, locks, *shape],
         [inputs.grid, desk.name],
-        **quiet,
+        **QUIET,
     )
-    gr.on([inputs.steps.blur, inputs.steps.submit, inputs.scheduler.input], reshape, shape, inputs.grid, **quiet)
+    gr.on([inputs.steps.blur, inputs.steps.submit, inputs.scheduler.input], reshape, shape, inputs.grid, **QUIET)
 
-    inputs.grid.input(None, None, desk.preset, js="() => null", **quiet)  # once painted, it is no preset any more
+    inputs.grid.input(None, None, desk.preset, js="() => null", **QUIET)  # once painted, it is no preset any more
 
     @shown
     def check(model: Any, prompt: Any) -> str:
@@ -189,10 +188,10 @@ def wire(desk: Desk, calibration: gr.State) -> None:
         names = list(captions.attributes(spec))
         return captions.add_thing(spec, str(prompt or ""), dict(zip(names, map(str, words), strict=False)))
 
-    inputs.prompt.change(check, [inputs.model, inputs.prompt], desk.warning, trigger_mode="always_last", **quiet)
-    desk.examples.input(lambda text: text or gr.skip(), desk.examples, inputs.prompt, **quiet)
-    desk.add.click(add_thing, [inputs.model, inputs.prompt, *desk.lists], inputs.prompt, **quiet)
-    desk.clear.click(lambda: "", None, inputs.prompt, **quiet)
+    inputs.prompt.change(check, [inputs.model, inputs.prompt], desk.warning, trigger_mode="always_last", **QUIET)
+    desk.examples.input(lambda text: text or gr.skip(), desk.examples, inputs.prompt, **QUIET)
+    desk.add.click(add_thing, [inputs.model, inputs.prompt, *desk.lists], inputs.prompt, **QUIET)
+    desk.clear.click(lambda: "", None, inputs.prompt, **QUIET)
 
 
 def preset_policy(title: str, n: Any, steps: int, sites: int) -> Policy:

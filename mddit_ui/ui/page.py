@@ -1,10 +1,12 @@
 """The values of the whole page: from a link, from the browser's storage, from an earlier run, or of a first visit."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 
 from mddit_ui.core.errors import MdditError
 from mddit_ui.core.policy import Policy
@@ -46,6 +48,19 @@ def page_of(session: Session | None, say: bool = True) -> list[Any]:
             if say:
                 gr.Warning(escaped(error))
     return _page(first_model(), None, None)
+
+
+def fill(demo: gr.Blocks, components: Sequence[Any], values: Sequence[Any]) -> None:
+    """Send the page with these values from now on, so that a new visitor waits for the page alone."""
+    for component, value in zip(components, values, strict=True):
+        changed = value.constructor_args if isinstance(value, Block) else {} if value == gr.skip() else {"value": value}
+        for name, given in changed.items():
+            if name == "value":
+                given = component.postprocess(given)
+            elif name == "choices":
+                given = [each if isinstance(each, tuple) else (str(each), each) for each in given]
+            setattr(component, name, given)
+    demo.config = demo.get_config_file()
 
 
 def first_model() -> ModelSpec:

@@ -29,6 +29,14 @@ COMPUTE: dict[str, Any] = {
     "show_progress": "minimal",
     "api_visibility": "private",
 }
+# Short work, whose wait isn't shown: on nothing, or the browser goes through all outputs at each turn of the event.
+QUIET: dict[str, Any] = {
+    "concurrency_limit": None,
+    "show_progress": "hidden",
+    "show_progress_on": [],
+    "api_visibility": "private",
+}
+AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}  # outside the line
 
 
 class Inputs(NamedTuple):
@@ -151,10 +159,9 @@ def cancellable(
         buttons: start, cancel, and the event that the second one sets; while the work runs it stands for the first.
     """
     *pair, _ = buttons
-    at_once: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    ran = begun(busy, None, [*buttons], **at_once).then(work, inputs, outputs, **COMPUTE, **more)
-    ran.failure(idle, None, pair, **at_once)  # Gradio's "then" doesn't come after an error, whatever its words say
-    return ran.then(idle, None, pair, **at_once)
+    ran = begun(busy, None, [*buttons], **AT_ONCE).then(work, inputs, outputs, **COMPUTE, **more)
+    ran.failure(idle, None, pair, **AT_ONCE)  # Gradio's "then" doesn't come after an error, whatever its words say
+    return ran.then(idle, None, pair, **AT_ONCE)
 
 
 def busy() -> list[Any]:

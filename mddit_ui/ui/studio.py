@@ -24,7 +24,7 @@ from mddit_ui.ui.desk import Desk
 from mddit_ui.ui.download import is_here
 from mddit_ui.ui.errors import shown
 from mddit_ui.ui.pair import FULL, PairView
-from mddit_ui.ui.parts import cancel, cancellable, fitted, known_model, session_of, shape_of
+from mddit_ui.ui.parts import AT_ONCE, cancel, cancellable, fitted, known_model, session_of, shape_of
 from mddit_ui.ui.running import Progress, Report, watch
 from mddit_ui.ui.state import Session
 from mddit_ui.ui.zero import has_zero_gpu, on_gpu
@@ -215,7 +215,6 @@ def wire(desk: Desk, kept: gr.State, past: gr.BrowserState) -> Any:
             yield replace(shown_pair, busy=""), gr.skip(), gr.skip()
             raise
 
-    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     ended = cancellable(
         go.click,
         (go, stop, event),
@@ -224,9 +223,9 @@ def wire(desk: Desk, kept: gr.State, past: gr.BrowserState) -> Any:
         [desk.pair, kept, past],
         show_progress_on=desk.line,
     )
-    stop.click(cancel, event, None, **quiet)
+    stop.click(cancel, event, None, **AT_ONCE)
     rival.focus(
-        lambda runs, model: gr.Dropdown(choices=rival_choices(runs, model)), [past, inputs.model], rival, **quiet
+        lambda runs, model: gr.Dropdown(choices=rival_choices(runs, model)), [past, inputs.model], rival, **AT_ONCE
     )
     return ended
 

@@ -25,12 +25,19 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class TableView:
-    """What the table shows; ``text`` names the columns that hold words."""
+    """What the table shows.
+
+    Args:
+        text: names of the columns that hold words.
+        minor: names of the columns that are left out where the table is narrow, ``least`` where it is very narrow.
+    """
 
     head: Sequence[str]
     rows: Sequence[Row]
     action: str = ""
     text: Sequence[str] = ()
+    minor: Sequence[str] = ()
+    least: Sequence[str] = ()
 
 
 class DataTable(Display):
@@ -45,7 +52,8 @@ class DataTable(Display):
             {"key": row.key, "cells": [list(cell) for cell in row.cells], "picture": row.picture, "mark": row.mark}
             for row in value.rows
         ]
-        return {"head": list(value.head), "rows": rows, "action": value.action, "text": list(value.text)}
+        columns = {"head": value.head, "text": value.text, "minor": value.minor, "least": value.least}
+        return {"rows": rows, "action": value.action, **{key: list(names) for key, names in columns.items()}}
 
 
 def number(value: float | None, form: str) -> Cell:

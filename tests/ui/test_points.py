@@ -139,8 +139,19 @@ def test_a_cell_of_a_heat_map_is_found_by_keys_and_shown_in_the_grid(app: App, m
     for key in ("ArrowRight", "ArrowRight", "ArrowDown", "ArrowUp", "ArrowUp", "ArrowDown"):  # it stops at the edge
         page.keyboard.press(key)
     expect(said).to_contain_text("step 2, block 2")
+    cursor = page.locator("#chart-depth .shapelayer path").last  # round the cell, as wide as one of six steps
+    before, whole = cursor.bounding_box(), page.locator("#chart-depth .heatmaplayer image").bounding_box()
+    assert before is not None
+    assert whole is not None
+    assert before["width"] == pytest.approx(whole["width"] / 6, rel=0.2)
+    assert before["x"] + before["width"] / 2 == pytest.approx(whole["x"] + whole["width"] * 2.5 / 6, abs=4)
     page.keyboard.press("Enter")
     expect(page.locator("#editor .pg-stage")).to_be_in_viewport()
     expect(page.locator('#editor [data-fact="where"]')).to_contain_text(re.compile("step 2.*block 2", re.IGNORECASE))
     page.keyboard.press("End")
     expect(said).to_contain_text("step 5, block 2")
+    after = cursor.bounding_box()
+    assert after is not None
+    assert after["x"] == pytest.approx(before["x"] + whole["width"] / 2, abs=4)
+    page.keyboard.press("Tab")
+    expect(page.locator("#chart-depth .shapelayer path")).to_have_count(0)

@@ -24,6 +24,7 @@ function show() {
   if (!near) return;
   if (!window.Plotly) { loadPlotly(); setTimeout(show, 200); return; }
   draw();
+  if (cell) outline();
   panel.classList.toggle("pc-clicks", figure.data.some((trace) => [trace.customdata].flat(2).some((key) => typeof key === "string" && key)));
   if (!listening) {
     listening = true;
@@ -51,7 +52,7 @@ function draw() {
   slider.max = Math.max(frames.length - 1, 0);
   slider.value = at;
   if (frames.length) { said.textContent = frames[at].name + " of " + frames.length; slider.setAttribute("aria-label", "Frame"); slider.setAttribute("aria-valuetext", frames[at].name); } else stopPlaying();
-  window.Plotly.react(plot, shownData(frames[at]), drawn.layout, {responsive: true, displayModeBar: false, scrollZoom: false});
+  window.Plotly.react(plot, shownData(frames[at]), {...drawn.layout}, {responsive: true, displayModeBar: false, scrollZoom: false});
 }
 function stopPlaying() { clearInterval(clock); clock = null; playing.textContent = "Play"; }
 slider.addEventListener("input", () => { stopPlaying(); draw(); });
@@ -128,7 +129,20 @@ function goCell(right, up, ends) {
   cell = cell || ends ? [clamped(row + (turned ? -up : up), rows), clamped(column + right, columns)] : [row, column];
   const [i, j] = cell, value = shownData(frameNow())[map.number].z[i][j], title = ((map.colorbar || {}).title || {}).text || "";
   const words = map.text ? map.text[i][j] : [map.x && map.x[j], map.y && map.y[i]].join(", ");
+  outline();
   pointAt(map.number, cell, [words, typeof value === "number" ? title + " " + Number(value.toPrecision(4)) : "nothing"]);
+}
+// The cursor of the keyboard: a line round its cell, in the ink and in the paper of the page, so that it is seen on any shade.
+function outline() {
+  const own = drawn.layout.shapes || [], ink = (name) => getComputedStyle(panel).getPropertyValue(name).trim();
+  const edges = (values, at) => { // of a cell, halfway to its neighbours; names of an axis are counted
+    if (!values || typeof values[at] !== "number") return [at - 0.5, at + 0.5];
+    const wide = values.length > 1 ? (values[Math.min(at + 1, values.length - 1)] - values[Math.max(at - 1, 0)]) / (at > 0 && at < values.length - 1 ? 2 : 1) : 1;
+    return [values[at] - wide / 2, values[at] + wide / 2];
+  };
+  const [x0, x1] = cell ? edges(map.x, cell[1]) : [], [y0, y1] = cell ? edges(map.y, cell[0]) : [];
+  const line = (width, color) => ({type: "rect", xref: map.xaxis || "x", yref: map.yaxis || "y", x0, x1, y0, y1, line: {width, color}, layer: "above"});
+  window.Plotly.relayout(plot, {shapes: cell ? [...own, line(5, ink("--m-surface")), line(2, ink("--m-ink"))] : own});
 }
 plot.addEventListener("keydown", (event) => {
   const [right, up] = {ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowLeft: [-1, 0], ArrowDown: [0, -1], Home: [-1e9, 0], End: [1e9, 0]}[event.key] || [0, 0];
@@ -139,7 +153,7 @@ plot.addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
-plot.addEventListener("blur", () => { at = -1; cell = null; hidePicture(); if (window.Plotly && listening) window.Plotly.Fx.unhover(plot); });
+plot.addEventListener("blur", () => { const marked = cell; at = -1; cell = null; hidePicture(); if (marked && drawn) outline(); if (window.Plotly && listening) window.Plotly.Fx.unhover(plot); });
 function take(key) { if (key.startsWith("cell:")) showCell(...key.slice(5).split(":").map(Number)); else trigger("select", {key}); }
 // A cell of a chart is a cell of the grid: bring the grid into view and point at it, as a mouse would.
 function showCell(step, site) {

@@ -199,8 +199,13 @@ function showRatios() {
   list.value = String(state.ratio);
 }
 
+// The page may come with the policy of a first visit. Whoever has painted before, or follows a link, waits for their own.
+function awaited() {
+  if (document.body.dataset.restored || !element.closest("#editor")) return false;
+  try { return new URL(window.location.href).searchParams.has("s") || localStorage.getItem("mddit-session") !== null; } catch (error) { return false; }
+}
 // A policy from the server. What was painted stays in the history; a lock stays where its cell is still the same.
-function adopt(value = content()) {
+function adopt(value = content(), known = false) { // known: the rest of the page came with it
   if (!value.rows || !value.rows.length) return;
   if (value.labels) told = value;
   const next = tableFromRows(value.rows, value.locked, value.keep, value.carry), now = state.table, same = now && now.steps === next.steps && now.sites === next.sites;
@@ -212,7 +217,7 @@ function adopt(value = content()) {
   if (NEEDS[state.view] && !told[NEEDS[state.view]]) state.view = "actions";
   if (changed.length < next.cells.length / 2) flash(changed, false); // when nearly all is new, nothing stands out
   root.dataset.checked = "true";
-  rest();
+  if (!known) rest();
   const locked = lockedRows(next);
   if (locked && String(locked) !== String(value.locked)) setTimeout(() => { props.value = {...content(), locked}; });
   refresh();

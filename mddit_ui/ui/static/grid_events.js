@@ -173,7 +173,11 @@ function savePicture() {
 watch("value", () => adopt());
 dressButtons();
 new ResizeObserver(redraw).observe(stage);
-const themes = new MutationObserver(() => { if (!root.isConnected) { themes.disconnect(); return; } state.tokens = readTokens(root); redraw(); });
-themes.observe(document.body, {attributes: true, attributeFilter: ["class"]});
-adopt();
+const themes = new MutationObserver((changes) => {
+  if (!root.isConnected) { themes.disconnect(); return; }
+  if (changes.some(({attributeName}) => attributeName !== "class")) { if (!state.table) adopt(); return; }
+  state.tokens = readTokens(root); redraw();
+});
+themes.observe(document.body, {attributes: true, attributeFilter: ["class", "data-restored"]});
+if (!awaited()) adopt(content(), true);
 setTimeout(() => { state.tokens = readTokens(root); if (state.table) refresh(); }, 60); // once the style sheet of the page is there

@@ -20,11 +20,13 @@ function ordered(rows) {
 }
 function show() {
   const value = props.value || {}, rows = value.rows || [], head = value.head || [], words = new Set(value.text || []);
+  const named = (list, name, className) => (list || []).includes(name) ? className : "";
+  const classOf = (name) => [named(value.text, name, "dt-text"), named(value.minor, name, "dt-minor"), named(value.least, name, "dt-least")].filter(Boolean).join(" ");
   empty.textContent = rows.length ? "" : value.empty || "";
   scroll.style.display = rows.length ? "" : "none";
   const pictures = rows.some((row) => row.picture);
   const titles = head.map((name, index) => {
-    const cell = make("th", "", words.has(name) ? "dt-text" : ""), button = make("button", name);
+    const cell = make("th", "", classOf(name)), button = make("button", name);
     cell.scope = "col";
     if (sorted === index) cell.setAttribute("aria-sort", down ? "descending" : "ascending");
     button.type = "button";
@@ -42,7 +44,7 @@ function show() {
       if (row.picture) { image.src = row.picture; image.alt = ""; cell.append(image); }
       line.append(cell);
     }
-    row.cells.forEach((each, index) => line.append(make("td", each[0], words.has(head[index]) ? "dt-text" : "")));
+    row.cells.forEach((each, index) => line.append(make("td", each[0], classOf(head[index]))));
     if (value.action) {
       const cell = make("td"), button = make("button", value.action, "dt-go");
       button.type = "button";

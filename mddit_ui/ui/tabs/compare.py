@@ -14,7 +14,7 @@ from mddit_ui.service import evaluate as service
 from mddit_ui.ui import captions, visit
 from mddit_ui.ui.chart import ChartView, PlotlyChart
 from mddit_ui.ui.errors import shown
-from mddit_ui.ui.parts import Inputs, cancel, cancellable, facts, heading, known_model, request_of, session_of
+from mddit_ui.ui.parts import AT_ONCE, Inputs, cancel, cancellable, facts, heading, known_model, request_of, session_of
 from mddit_ui.ui.running import Progress, watch
 from mddit_ui.ui.table import Cell, DataTable, Row, TableView, number
 from mddit_ui.ui.visit import Line
@@ -27,6 +27,8 @@ READ = (
 )
 HEAD = ("Run", "Policy", "Caption", "MACs", "Time", "Speed", "CLIP score", "PSNR", "SSIM", "Steps", "Pictures", "Seed")
 WORDS = ("Policy", "Caption")
+MINOR = ("SSIM", "Steps", "Pictures", "Seed")  # they are in the CSV, and come back with the run
+LEAST = ("Caption", "Time", "CLIP score")
 COLUMNS = (
     *("run", "policy", "digest", "model", "compared_with", "macs", "full_macs", "budget", "wall_seconds", "speed"),
     *("clip_score", "clip_backbone", "psnr", "ssim", "latent_error", "peak_cache_bytes"),
@@ -91,10 +93,9 @@ def build(inputs: Inputs, past: gr.BrowserState) -> Tab:
         except Cancelled:
             yield ""
 
-    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     cancellable(judge.click, (judge, stop, event), evaluate, [count, event, *inputs], verdict)
-    stop.click(cancel, event, None, **quiet)
-    export.click(shown(lambda runs: csv_of(visit.lines(runs))), past, text, **quiet).then(
+    stop.click(cancel, event, None, **AT_ONCE)
+    export.click(shown(lambda runs: csv_of(visit.lines(runs))), past, text, **AT_ONCE).then(
         None, [text, name], None, js=SAVE_FILE
     )
     return Tab(chart, table)
@@ -114,7 +115,7 @@ def shown_runs(past: Any) -> list[Any]:
     full = last.reference.score.clip_score if last.reference and last.reference.macs == last.record.full_macs else None
     info = tradeoff.tradeoff_info((), (), points, full, last.record.score.clip_backbone)
     chart = ChartView(lambda dark: tradeoff.tradeoff_figure(info, dark), READ) if points else EMPTY
-    return [chart, TableView(HEAD, [_row(line) for line in reversed(lines)], "Restore", WORDS)]
+    return [chart, TableView(HEAD, [_row(line) for line in reversed(lines)], "Restore", WORDS, MINOR, LEAST)]
 
 
 def judged(full: Score, score: Score) -> str:

@@ -18,7 +18,7 @@ from mddit_ui.ui.cards import Card, CardList, CardsView
 from mddit_ui.ui.desk import Desk
 from mddit_ui.ui.display import template
 from mddit_ui.ui.errors import shown
-from mddit_ui.ui.parts import heading, shape_of, view_of
+from mddit_ui.ui.parts import QUIET, heading, shape_of, view_of
 from mddit_ui.ui.quotas import is_public
 from mddit_ui.ui.tabs.compare import SAVE_FILE
 
@@ -70,7 +70,6 @@ def build(desk: Desk, past: gr.BrowserState) -> Tab:
             )
         text, file_name = gr.Textbox(visible=False), gr.Textbox(visible=False)
 
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
     shape = [inputs.model, inputs.steps, inputs.scheduler]
 
     @shown
@@ -110,13 +109,13 @@ def build(desk: Desk, past: gr.BrowserState) -> Tab:
         return [body, f"{content.digest}.{ENDINGS.get(str(format), 'json')}"]
 
     on_desk = [inputs.grid, name, desk.preset]
-    listing.select(act, shape, [*on_desk, listing], **quiet)
-    desk.save.click(keep, [inputs.grid, name, tags, past, *shape], listing, **quiet)
-    desk.upload.upload(take, [desk.upload, *shape], on_desk, **quiet)
-    desk.download.click(file, [inputs.grid, name], [text, file_name], **quiet).success(
+    listing.select(act, shape, [*on_desk, listing], **QUIET)
+    desk.save.click(keep, [inputs.grid, name, tags, past, *shape], listing, **QUIET)
+    desk.upload.upload(take, [desk.upload, *shape], on_desk, **QUIET)
+    desk.download.click(file, [inputs.grid, name], [text, file_name], **QUIET).success(
         None, [text, file_name], None, js=SAVE_FILE
     )
-    export.click(file, [inputs.grid, name, kind], [text, file_name], **quiet).success(
+    export.click(file, [inputs.grid, name, kind], [text, file_name], **QUIET).success(
         None, [text, file_name], None, js=SAVE_FILE
     )
     return Tab(listing, snippet)

@@ -15,7 +15,7 @@ from mddit_ui.ui.chart import ChartView, PlotlyChart
 from mddit_ui.ui.errors import shown
 from mddit_ui.ui.grid import GridView, short_labels
 from mddit_ui.ui.pair import data_url
-from mddit_ui.ui.parts import Inputs, cancel, cancellable, heading, known_model, session_of, view_of
+from mddit_ui.ui.parts import AT_ONCE, Inputs, cancel, cancellable, heading, known_model, session_of, view_of
 from mddit_ui.ui.running import Progress, Report, watch
 
 NO_RATIOS = "Choose a target: the share of the MACs that its ratios were trained to."
@@ -75,13 +75,12 @@ def build(inputs: Inputs, name: gr.Textbox) -> Panel:
         except Cancelled:
             yield [gr.skip(), "Stopped."]
 
-    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    target.input(shown(lambda chosen: ratios_chart(*_of(chosen))), target, ratios, **quiet)
-    take.click(into_grid, [target, inputs.steps, inputs.scheduler], [inputs.grid, name], **quiet).success(
+    target.input(shown(lambda chosen: ratios_chart(*_of(chosen))), target, ratios, **AT_ONCE)
+    take.click(into_grid, [target, inputs.steps, inputs.scheduler], [inputs.grid, name], **AT_ONCE).success(
         None, None, None, js=SHOW_GRID
     )
     cancellable(go.click, (go, stop, event), run, [event, *inputs], [tokens, status], show_progress_on=status)
-    stop.click(cancel, event, None, **quiet)
+    stop.click(cancel, event, None, **AT_ONCE)
     return Panel(panel, target, ratios, tokens)
 
 

@@ -17,7 +17,7 @@ from mddit_ui.ui.chart import PlotlyChart
 from mddit_ui.ui.errors import shown
 from mddit_ui.ui.grid import PolicyGrid
 from mddit_ui.ui.pair import ImagePair, PairView
-from mddit_ui.ui.parts import Inputs, cancel, cancellable, heading, view_of
+from mddit_ui.ui.parts import AT_ONCE, QUIET, Inputs, cancel, cancellable, heading, view_of
 from mddit_ui.ui.quotas import is_public
 from mddit_ui.ui.searching import BEGINNING, LATER, exists, history, poll, view
 from mddit_ui.ui.table import DataTable
@@ -107,7 +107,6 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
 
     buttons: list[Any] = [pause, resume, stop, take, link, clone, draw]
     outputs: list[Any] = [live, status, front, curve, cells, shares, log, past, *buttons, nothing]
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
     @shown
     def begin(*values: Any) -> list[Any]:
@@ -127,17 +126,17 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
         [job, rival],
         outputs[1:],
         trigger_mode="always_last",
-        **quiet,
+        **QUIET,
     )
     for button, verb in ((pause, service.pause), (resume, service.resume), (stop, service.stop)):
-        button.click(_after(verb), [job, rival], outputs[1:], **quiet)
-    rival.focus(lambda search: gr.Dropdown(choices=searching.rivals(search)), job, rival, **quiet)
-    rival.input(shown(lambda search, other: show(search, other)[1:]), [job, rival], outputs[1:], **quiet)
+        button.click(_after(verb), [job, rival], outputs[1:], **QUIET)
+    rival.focus(lambda search: gr.Dropdown(choices=searching.rivals(search)), job, rival, **QUIET)
+    rival.input(shown(lambda search, other: show(search, other)[1:]), [job, rival], outputs[1:], **QUIET)
 
     asked = [inputs.model, inputs.steps, form.budget, form.evaluations, form.prompts]
     guess = (search_form.estimate, asked, estimate)
     edits = [*(box.input for box in (form.budget, form.evaluations, inputs.steps)), form.prompts.change]
-    gr.on(edits, *guess, trigger_mode="always_last", queue=False, **quiet)
+    gr.on(edits, *guess, trigger_mode="always_last", **AT_ONCE)
 
     desk = [inputs.grid, name, inputs.steps, inputs.guidance, inputs.scheduler]
 
@@ -175,20 +174,19 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
         chosen = str(getattr(event, "key", ""))[:32]
         return [chosen if exists(chosen) else "", *show(chosen), *NO_POINT]
 
-    past.select(reopen, None, [job, *outputs, pair, drawn], **quiet).success(None, job, None, js=SHOW_JOB)
-    take.click(copy, [job, inputs.model], desk, **quiet)
-    picked = gr.on([front.select, curve.select], pick, [job, inputs.model], [*desk, chosen], **quiet)
+    past.select(reopen, None, [job, *outputs, pair, drawn], **QUIET).success(None, job, None, js=SHOW_JOB)
+    take.click(copy, [job, inputs.model], desk, **QUIET)
+    picked = gr.on([front.select, curve.select], pick, [job, inputs.model], [*desk, chosen], **QUIET)
     event = gr.State(None)
-    at_once: dict[str, Any] = {**quiet, "queue": False}
     for begun, work, given, made in (
         (picked.success(None, None, None, js=SHOW_PAIR).then, preview, [job, chosen, event], pair),
         (draw.click, draw_front, [job, event], drawn),
     ):
         cancellable(begun, (draw, halt, event), work, given, made)
-    halt.click(cancel, event, None, **at_once)
+    halt.click(cancel, event, None, **AT_ONCE)
     how = [inputs.grid, inputs.steps, inputs.guidance, inputs.scheduler]
     again = [job, inputs.model, inputs.grid, inputs.steps, inputs.scheduler]
-    clone.click(shown(search_form.settings), again, [*form, *how], **quiet).then(*guess, **quiet)
+    clone.click(shown(search_form.settings), again, [*form, *how], **QUIET).then(*guess, **QUIET)
     link.click(None, job, None, js=COPY_JOB)
     return Tab(live, form.prompts, [job, rival], outputs)
 

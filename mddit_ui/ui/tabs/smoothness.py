@@ -16,7 +16,7 @@ from mddit_ui.service.smoothness import Surface, surface
 from mddit_ui.ui import captions, download
 from mddit_ui.ui.chart import ChartView, PlotlyChart
 from mddit_ui.ui.errors import shown
-from mddit_ui.ui.parts import Inputs, cancel, cancellable, heading, known_model, request_of
+from mddit_ui.ui.parts import AT_ONCE, Inputs, cancel, cancellable, heading, known_model, request_of
 from mddit_ui.ui.running import Progress, Report, watch
 
 PROMPTS = 4
@@ -69,13 +69,12 @@ def build(inputs: Inputs) -> None:
         except Cancelled:
             yield [*nothing, "Stopped."]
 
-    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     asked = [inputs.model, beside, inputs.steps, inputs.guidance, inputs.scheduler, event]
-    beside.focus(lambda model: gr.Dropdown(choices=choices(model)), inputs.model, beside, **quiet)
+    beside.focus(lambda model: gr.Dropdown(choices=choices(model)), inputs.model, beside, **AT_ONCE)
     cancellable(
         go.click, (go, stop, event), measure, asked, [steps, own, other, column, status], show_progress_on=status
     )
-    stop.click(cancel, event, None, **quiet)
+    stop.click(cancel, event, None, **AT_ONCE)
 
 
 def choices(model: Any) -> list[tuple[str, str]]:

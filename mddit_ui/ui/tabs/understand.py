@@ -18,6 +18,7 @@ from mddit_ui.ui.chart import ChartView, PlotlyChart
 from mddit_ui.ui.errors import shown
 from mddit_ui.ui.grid import short_labels
 from mddit_ui.ui.parts import (
+    AT_ONCE,
     Inputs,
     cancel,
     cancellable,
@@ -127,20 +128,19 @@ def build(inputs: Inputs, name: gr.Textbox, calibration: gr.State) -> Tab:
         except Cancelled:
             yield "Stopped."
 
-    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     asked = [inputs.model, inputs.grid, inputs.steps, inputs.guidance, inputs.scheduler, kind, event]
     cancellable(
         go.click, (go, stop, event), measure, asked, [calibration, alike, inputs.grid, status], show_progress_on=status
     )
-    stop.click(cancel, event, None, **quiet)
+    stop.click(cancel, event, None, **AT_ONCE)
     kind.input(
         lambda measured, chosen: NOT_MEASURED if measured is None else map_chart(measured, chosen),
         [calibration, kind],
         alike,
-        **quiet,
+        **AT_ONCE,
     )
     cancellable(clock.click, (clock, halt, other), clocked, [other, *inputs], times)
-    halt.click(cancel, other, None, **quiet)
+    halt.click(cancel, other, None, **AT_ONCE)
     return Tab(cost, alike, tokens)
 
 
