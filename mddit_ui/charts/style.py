@@ -182,12 +182,18 @@ def window(values: Sequence[float], others: Sequence[tuple[str, float]], least: 
     shown = [*values, *(value for _, value in others if ends[0] <= value <= ends[1])]
     low, high = min(shown), max(shown)
     room = max(least, 0.08 * (high - low))
-    away = [f"{plain(name)} {value:.2f}" for name, value in others if not ends[0] <= value <= ends[1]]
-    return Window([low - room, high + room], f"outside: {', '.join(away)}" if away else "")
+    sides = (
+        ("below", [other for other in others if other[1] < ends[0]]),
+        ("above", [other for other in others if other[1] > ends[1]]),
+    )
+    words = [
+        f"{side}: " + ", ".join(f"{plain(name)} at {value:.2f}" for name, value in far) for side, far in sides if far
+    ]
+    return Window([low - room, high + room], "; ".join(words))
 
 
 def at_the_edge(figure: go.Figure, text: str, dark: bool) -> None:
-    """A line of words in the lower left corner of a figure."""
+    """A line of words in the lower right corner of a figure."""
     if text:
         faint = {"size": 11, "color": palette(dark).ink_faint}
         figure.add_annotation(
@@ -196,8 +202,8 @@ def at_the_edge(figure: go.Figure, text: str, dark: bool) -> None:
             showarrow=False,
             xref="paper",
             yref="paper",
-            x=0.01,
+            x=0.99,
             y=0.01,
-            xanchor="left",
+            xanchor="right",
             yanchor="bottom",
         )

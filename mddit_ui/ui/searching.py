@@ -27,6 +27,8 @@ LATER = "Appears with the first evaluations."
 BEGINNING = "The first policies are being evaluated."
 HEAD = ("Started", "Model", "Optimiser", "Budget", "Evaluations", "State", "Best", "Full depth", "Gain", "Seed")
 WORDS = ("Started", "Model", "Optimiser", "State")
+MINOR = ("Optimiser", "Full depth", "Seed")
+LEAST = ("Model", "Evaluations", "Best")
 MOST_LOGGED = 60
 AROUND = 8  # evaluations' worth of work around a search: full depth, known schedules, finalists on fresh seeds
 
@@ -191,7 +193,7 @@ def history(current: Any = "") -> TableView | str:
     rows = service.recent(30)
     if not rows:
         return "Every search is kept here."
-    return TableView(HEAD, [_history_row(row, row.id == current) for row in rows], "Open", WORDS)
+    return TableView(HEAD, [_history_row(row, row.id == current) for row in rows], "Open", WORDS, MINOR, LEAST)
 
 
 def rivals(current: Any) -> list[tuple[str, str]]:

@@ -160,7 +160,8 @@ def test_inks_can_be_read(palette: style.Palette) -> None:
 def test_a_far_baseline_does_not_squeeze_the_points() -> None:
     seen = style.window([50.0, 52.0], [("near", 53.5), ("skip-cache 10", 12.0)], 0.5)
     assert seen.range == [50.0 - 0.5, 53.5 + 0.5]
-    assert seen.away == "outside: skip-cache 10 12.00"
+    assert seen.away == "below: skip-cache 10 at 12.00"
+    assert style.window([1.0], [("one", -9), ("two", 9)], 0.5).away == "below: one at -9.00; above: two at 9.00"
     assert style.window([], [("only", 3.0)], 0.5) == ([2.5, 3.5], "")
     assert style.window([], [], 0.5) == (None, "")
 
@@ -169,11 +170,11 @@ def test_a_far_baseline_does_not_squeeze_the_points() -> None:
     figure = convergence.convergence_figure(info, False)
     low, high = figure.layout.yaxis.range
     assert 49 < low < 50 < 52 < high < 53
-    assert [note.text for note in figure.layout.annotations] == ["outside: skip-cache 10 12.00"]
+    assert [note.text for note in figure.layout.annotations] == ["below: skip-cache 10 at 12.00"]
     assert 12.0 in [trace.y[0] for trace in figure.data]  # it is there for those who zoom out
 
     far = tradeoff.Point(0.1, 12.0, "skip-cache 10")
     points = [tradeoff.Point(0.5, 50.0, "1"), tradeoff.Point(0.6, 52.0, "2")]
     drawn = tradeoff.tradeoff_figure(tradeoff.tradeoff_info(points, [far]), False)
     assert drawn.layout.yaxis.range[0] > 49
-    assert "skip-cache 10 12.00" in drawn.layout.annotations[-1].text
+    assert "skip-cache 10 at 12.00" in drawn.layout.annotations[-1].text

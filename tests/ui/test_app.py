@@ -94,6 +94,11 @@ def test_paint_undo_generate_judge_reload_save_load(app: App) -> None:
     tab(page, "Compare")
     expect(page.locator("#runs-table tbody tr")).to_have_count(2)  # full depth, and the policy
     expect(page.locator("#chart-runs .js-plotly-plot")).to_be_visible()
+    for width in (1024, 420, 1440):  # the table is never wider than its panel
+        page.set_viewport_size({"width": width, "height": 1000})
+        wide = "(table) => table.scrollWidth - table.clientWidth"
+        expect(page.locator("#runs-table tbody tr").first).to_be_visible()
+        assert page.locator("#runs-table .dt-scroll").evaluate(wide) == 0, width
 
     # Judge it on many captions.
     page.click("#judge")

@@ -28,7 +28,7 @@ READ = (
 HEAD = ("Run", "Policy", "Caption", "MACs", "Time", "Speed", "CLIP score", "PSNR", "SSIM", "Steps", "Pictures", "Seed")
 WORDS = ("Policy", "Caption")
 MINOR = ("SSIM", "Steps", "Pictures", "Seed")  # they are in the CSV, and come back with the run
-LEAST = ("Caption", "Time", "CLIP score")
+LEAST = ("Caption", "Time", "Speed", "CLIP score")
 COLUMNS = (
     *("run", "policy", "digest", "model", "compared_with", "macs", "full_macs", "budget", "wall_seconds", "speed"),
     *("clip_score", "clip_backbone", "psnr", "ssim", "latent_error", "peak_cache_bytes"),
