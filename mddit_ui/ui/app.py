@@ -124,7 +124,13 @@ def build_app() -> gr.Blocks:
         demo.load(restore_desk, [saved, filled], on_desk, **AT_ONCE).then(
             restore, [saved, filled, job], [job, *rest], **QUIET
         ).then(None, None, None, js=RESTORED)
-        search_tab.select(shown(search.show), searching.shown, searching.outputs, **AT_ONCE)
+
+        @shown
+        def open_search(stored: Any, other: Any, request: gr.Request) -> list[Any]:
+            """Who follows a link may be here before it is restored."""
+            return search.show(stored or request.query_params.get("job", ""), other)
+
+        search_tab.select(open_search, searching.shown, searching.outputs, **AT_ONCE)
         compare_tab.select(compare.shown_runs, past, runs, **AT_ONCE)
         library_tab.select(
             shown(library.cards), [shown_model, inputs.steps, inputs.scheduler], shelf.listing, **AT_ONCE

@@ -40,7 +40,7 @@ function draw() {
   drawSkips(context, known.skips, layout, tokens["ink-faint"]);
   drawLabels(context, known.labels, known.timesteps, layout, tokens);
   showNumbers(known); showScale(shade); showPlace(); paintOver();
-  root.dataset.rows = rowsFromTable(table).join("/");
+  root.dataset.rows = rowsText(table);
   root.dataset.carry = table.carry;
   root.dataset.keep = (keepRows(table) || []).join("/");
   root.dataset.frame = [layout.left, layout.top, layout.cellW, layout.cellH].join(" ");
@@ -63,11 +63,14 @@ function flash(cells, strong) {
 
 const shareText = (share) => (100 * share).toFixed(1) + " %";
 function showNumbers(known) {
-  const {table, tally, ages} = state, total = table.cells.length, held = peakResiduals(table);
+  const {table, tally, ages} = state, total = table.cells.length;
   fact("share").textContent = shareText(tally.share);
   fact("macs").textContent = known.counted ? "all blocks counted alike" : withUnit(tally.macs, "MACs") + " of " + withUnit(tally.full, "MACs") + " per image";
   fact("held").textContent = table.carry === "output" ? "Outputs held" : "Residuals held";
-  fact("memory").textContent = held ? (known.residual_bytes ? withUnit(held * known.residual_bytes, "B") : held + " at once") : "none";
+  setTimeout(() => { // the dearest number, after the cells are on the screen
+    const held = table === state.table && !state.dirty ? peakResiduals(table) : null;
+    if (held !== null) fact("memory").textContent = held ? (known.residual_bytes ? withUnit(held * known.residual_bytes, "B") : held + " at once") : "none";
+  });
   const oldest = ages.reduce((a, b) => Math.max(a, b), 0);
   fact("age").textContent = oldest ? oldest + (oldest === 1 ? " step" : " steps") : "none";
   root.querySelector(".pg-predicted").hidden = !known.sensitivity;

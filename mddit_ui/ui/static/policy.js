@@ -1,7 +1,6 @@
 // The arithmetic of a policy in the browser, so that numbers follow the brush; Python stays the authority.
 const SKIP = -1, CACHE = 0, COMPUTE = 1;
 const ACTION_OF = {"#": COMPUTE, "=": CACHE, ".": SKIP};
-const LETTER_OF = {"1": "#", "0": "=", "-1": "."};
 const ACTION_NAME = {"1": "computed", "0": "cached", "-1": "skipped"};
 
 // A table is {steps, sites, cells, locks, keep, carry, ratio}: cell (step, site) stands at step * sites + site. Locked cells keep
@@ -32,10 +31,15 @@ function macsShare(routed, share, site) {
   return macs[low][site] + part * (macs[low - 1][site] - macs[low][site]);
 }
 
-function rowsFromTable({steps, sites, cells}) {
-  return Array.from({length: steps}, (_, step) =>
-    Array.from(cells.subarray(step * sites, (step + 1) * sites), (cell) => LETTER_OF[cell]).join(""));
+function rowsText({steps, sites, cells}) {
+  const text = new Uint8Array(steps * (sites + 1) - 1), codes = [46, 61, 35]; // . = #
+  for (let step = 0, at = 0, to = 0; step < steps; step++) {
+    for (let site = 0; site < sites; site++) text[to++] = codes[cells[at++] + 1];
+    if (step < steps - 1) text[to++] = 47;
+  }
+  return new TextDecoder().decode(text);
 }
+const rowsFromTable = (table) => rowsText(table).split("/");
 
 // The rows with "?" for the cells that are free, as a search takes them; null when nothing is locked.
 function lockedRows(table) {
