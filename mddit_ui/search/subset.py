@@ -14,6 +14,7 @@ from mddit_ui.core.errors import SearchError
 DRAWS = 4000  # sets a round
 VOTERS = 0.05  # share of them that vote
 SHRINK = 0.7  # share of the prompts that is left after a round
+SPLITS = 10  # of the policies, into those that choose and those that judge
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,11 @@ class Subset:
 
 
 def kendall(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """(...) Kendall's tau of rankings (..., policies) with that of ``truth`` (policies,); a tie is half right."""
+    """(...) Kendall's tau of rankings (..., policies) with that of ``truth`` (policies,); a tie is half right, and
+    where the truth has one, nothing is asked."""
     one, other = np.triu_indices(len(truth), 1)
     right = np.sign(truth[one] - truth[other])
+    one, other, right = one[right != 0], other[right != 0], right[right != 0]
     return (np.sign(scores[..., one] - scores[..., other]) * right).mean(-1)
 
 
@@ -74,10 +77,12 @@ def means(scores: np.ndarray, sets: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Trust:
-    """How well sets of one size rank policies that nothing was chosen on: Kendall's tau with the ranking by all.
+    """How well sets of one size rank policies that nothing was chosen on: Kendall's tau with the ranking by all
+    prompts, mean over several splits of the policies.
 
     Args:
-        found: of the set that was found; random: mean of random sets; random_high: their 95 % quantile.
+        chosen: the set that was found on all policies.
+        found: of sets found on some of them; random: of random sets; random_high: their 95 % quantile.
     """
 
     size: int
@@ -88,24 +93,37 @@ class Trust:
 
 
 def compare(
-    scores: np.ndarray, sizes: Sequence[int], *, unseen: float = 0.5, seed: int = 0, draws: int = DRAWS
+    scores: np.ndarray,
+    sizes: Sequence[int],
+    *,
+    unseen: float = 0.5,
+    seed: int = 0,
+    draws: int = DRAWS,
+    splits: int = SPLITS,
 ) -> list[Trust]:
-    """A subset of each size, found on some of the policies and judged on the others.
+    """A subset of each size; what to expect of it is told by others, found on some policies and judged on the rest.
 
     Args:
-        scores: (policies, prompts); unseen: share of the policies that the subsets are judged on.
+        scores: (policies, prompts); unseen: share of the policies that subsets are judged on.
     """
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(scores))
     count = round(unseen * len(scores))
-    others, own = scores[order[:count]], scores[order[count:]]
-    if min(len(others), len(own)) < 3:
+    if min(count, len(scores) - count) < 3:
         raise SearchError(f"Expected 6 policies or more to choose a subset on and to judge it, got {len(scores)}.")
     made = []
     for size in sizes:
-        chosen = find_subset(own, size, seed=seed, draws=draws)
-        truth = others.mean(1)
-        by_chance = kendall(means(others, draw(rng, np.arange(scores.shape[1]), size, draws)), truth)
-        (found,) = kendall(means(others, np.array([chosen.prompts])), truth)
-        made.append(Trust(size, chosen, float(found), float(by_chance.mean()), float(np.quantile(by_chance, 0.95))))
+        taus = np.array([_judged(scores, size, count, seed + split, draws) for split in range(splits)])
+        found, random, random_high = taus.mean(0).tolist()
+        made.append(Trust(size, find_subset(scores, size, seed=seed, draws=draws), found, random, random_high))
     return made
+
+
+def _judged(scores: np.ndarray, size: int, count: int, seed: int, draws: int) -> tuple[float, float, float]:
+    """Of one split: (of the set that was found, of random ones, their 95 % quantile)."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(scores))
+    others, own = scores[order[:count]], scores[order[count:]]
+    chosen = find_subset(own, size, seed=seed, draws=draws)
+    truth = others.mean(1)
+    by_chance = kendall(means(others, draw(rng, np.arange(scores.shape[1]), size, draws)), truth)
+    (found,) = kendall(means(others, np.array([chosen.prompts])), truth)
+    return float(found), float(by_chance.mean()), float(np.quantile(by_chance, 0.95))

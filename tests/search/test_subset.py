@@ -28,12 +28,18 @@ def test_it_finds_the_prompts_that_tell():
     assert find_subset(table(), 8, draws=500) == chosen  # the same seed finds the same
 
 
-def test_on_unseen_policies_eight_found_are_as_good_as_random_ones_of_four_times_the_size():
-    pairs = [compare(table(seed=seed), (8, 32), draws=500) for seed in range(5)]
+def test_on_unseen_policies_eight_found_are_as_good_as_random_ones_of_twice_the_size():
+    """Not of four times the size: 0.68 against 0.76, when several splits judge."""
+    pairs = [compare(table(seed=seed), (8, 16), draws=500, splits=4) for seed in range(5)]
     found = np.array([(eight.found, eight.random, many.random) for eight, many in pairs])
     eight, chance_of_eight, chance_of_many = found.mean(0)
     assert eight > chance_of_eight + 0.1
-    assert eight >= chance_of_many - 0.02
+    assert eight >= chance_of_many
+
+
+def test_where_the_truth_has_a_tie_nothing_is_asked():
+    assert kendall(np.array([1.0, 3.0, 2.0]), np.array([1.0, 2.0, 2.0])) == 1
+    assert kendall(np.array([2.0, 1.0, 3.0]), np.array([1.0, 2.0, 2.0])) == 0
 
 
 def test_all_prompts_agree_with_themselves():
