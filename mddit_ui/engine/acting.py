@@ -86,7 +86,7 @@ class RootHook(Hook):
             self.reset_state(module)
             raise
         finally:
-            run.step, run.current = -1, None
+            run.leave()
         run.watch.stop()
         if self.observe is not None:
             try:
@@ -133,8 +133,15 @@ class BlockHook(Hook):
         self.index = index
         self.guessed: Streams | None = None  # until the first computed call proves them
 
+    def initialize_hook(self, module: nn.Module) -> nn.Module:
+        self.run.routed |= isinstance(module, RoutedBlock)
+        return module
+
     def new_forward(self, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         run, index = self.run, self.index
+        if run.plain:
+            run.cells[index][Action.COMPUTE + 1] += 1
+            return self.original(module, *args, **kwargs)
         residuals = run.current
         if residuals is None or not run.row:
             return self.original(module, *args, **kwargs)

@@ -9,7 +9,7 @@ import torch
 
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.plan import Cell, Plan, entered, plan
-from mddit_ui.core.policy import Policy
+from mddit_ui.core.policy import Action, Policy
 from mddit_ui.core.tokens import TokenChoice
 from mddit_ui.engine.residuals import Residuals, Tally
 from mddit_ui.engine.steps import StepClock
@@ -44,12 +44,14 @@ class Schedule:
 
     Args:
         policy: with a CACHE cell computed where there is nothing to reuse; what lies before that step means nothing.
-        rows: cells by step; filled: how many of them are computed that are not in the policy.
+        rows: cells by step; plain: whether all of a step are computed and none is stored.
+        filled: how many of a step are computed that are not in the policy.
     """
 
     policy: Policy
     plan: Plan
     rows: list[list[Cell]]
+    plain: list[bool]
     filled: list[int]
 
 
@@ -111,6 +113,9 @@ class Run:
     current: Residuals | None = None
     schedules: dict[int, Schedule] = field(default_factory=dict)  # by the step at which calls begin
     row: list[Cell] = field(default_factory=list)  # of this step; empty without a policy
+    plain: bool = False  # this step: blocks have nothing to do but to run and to be counted
+    routed: bool = False  # there are blocks with ratios of their own
+    cells: list[list[int]] = field(default_factory=list)  # counts of this call
     ratios: list[float] | None = None  # of this step, by site: the share of its tokens a computed one runs on
     chosen: TokenChoice = "routers"
 
@@ -129,7 +134,10 @@ class Run:
             policy = entered(self.policy, first)
             made = self.plan(policy)
             filled = (policy.actions[first:] != self.policy.actions[first:]).sum(1).tolist()
-            self.schedules[first] = Schedule(policy, made, made.rows(policy), [0] * first + filled)
+            computed = (policy.actions == Action.COMPUTE) & ~made.store
+            keeps_all = policy.keep is None
+            plain = [keeps_all and all(row) for row in computed.tolist()]
+            self.schedules[first] = Schedule(policy, made, made.rows(policy), plain, [0] * first + filled)
         return self.schedules.get(first)
 
     def begin(self) -> None:
@@ -153,12 +161,17 @@ class Run:
         entered.calls += 1
         if entered.schedule is not None:
             self.row = entered.schedule.rows[step]
+            self.plain = entered.schedule.plain[step] and len(self.streams) == len(self.sites) and not self.routed
             keep = entered.schedule.policy.keep
             self.ratios = None if keep is None else keep[step].tolist()
             self.filled += entered.schedule.filled[step]
-        self.step, self.slot = step, slot
+        self.step, self.slot, self.cells = step, slot, entered.counts
         self.steps = step + 1
         self.calls += 1
+
+    def leave(self) -> None:
+        """The call is over."""
+        self.step, self.current, self.plain = -1, None, False
 
     def _hand_over(self, expert: int, step: int) -> None:
         """Another expert goes on; what the one before it holds is of no use any more."""
@@ -169,10 +182,10 @@ class Run:
 
     def count(self, site: int, action: int, ratio: float = 1.0) -> None:
         """A cell was done; a computed one on ``ratio`` of its tokens."""
-        slot = self.slots[self.slot]
-        slot.counts[site][action + 1] += 1
+        self.cells[site][action + 1] += 1
         if ratio < 1:
-            slot.kept[site][ratio] = slot.kept[site].get(ratio, 0) + 1
+            kept = self.slots[self.slot].kept[site]
+            kept[ratio] = kept.get(ratio, 0) + 1
 
     @property
     def counts(self) -> np.ndarray:
