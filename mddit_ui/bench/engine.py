@@ -1,9 +1,11 @@
 """Table: what the engine itself costs, how much of the speed-up that MACs promise it delivers; other caches beside it.
 
-``mddit bench engine`` prints it as Markdown. All rows are timed in turn, round by round, inside the transformer; the
-medians over the rounds count. What MACs promise includes the parts of the transformer that no policy can save.
+``mddit bench engine`` prints it as Markdown. Each row is timed inside the transformer in turn with the untouched model;
+the median of the ratios counts, with its standard error. What MACs promise includes the parts of the transformer that
+no policy can save.
 """
 
+import statistics
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -14,7 +16,7 @@ import torch
 
 from mddit_ui.bench import peers
 from mddit_ui.bench.subjects import SHAPES, Subject, of_model, of_shape
-from mddit_ui.bench.timing import Arrangement, Spread, cost, interleaved, speed_up
+from mddit_ui.bench.timing import Arrangement, Spread, interleaved, speed_up
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.plan import plan
 from mddit_ui.core.policy import Action, Policy, repair
@@ -27,8 +29,8 @@ from mddit_ui.engine.run import Run
 from mddit_ui.models.loading import LoadedModel, load, pick_device
 
 BUDGETS = (0.8, 0.6, 0.41, 0.3)
-UNTOUCHED = ("untouched", "untouched, once more")
-OVERHEAD_ROUNDS = 8  # for one round of the table
+UNTOUCHED, AGAIN = "untouched", "untouched, once more"
+FINER = 8  # rounds for one of the other rows, where 1% is to be seen
 AGES = 4  # of the probe, as ``engine.probe`` has it
 
 
@@ -37,7 +39,7 @@ class Line(NamedTuple):
 
     name: str
     budget: float
-    speed_up: float
+    speed_up: Spread
     naive_bytes: int  # every site's residual kept to the end
     planned_bytes: int
     measured_bytes: int
@@ -47,10 +49,9 @@ class Timing(NamedTuple):
     """All policies on one subject."""
 
     seconds: float  # of the untouched model, one run, in the transformer
-    overhead: Spread  # what the hooks cost when all is computed, as a share
-    noise: Spread  # what the untouched model costs more than itself
-    probe: float  # cost of a probed run / that of an untouched one
     lines: list[Line]
+    probe: Spread  # its speed-up, below 1
+    noise: Spread  # of the untouched model over itself
 
 
 def measure(subject: Subject, rounds: int) -> Timing:
@@ -69,26 +70,25 @@ def measure(subject: Subject, rounds: int) -> Timing:
 
         return arrange
 
-    arrangements: dict[str, Arrangement] = {name: nullcontext for name in UNTOUCHED}
-    arrangements |= {name: under(name) for name in policies} | {"probe": lambda: _probed(subject)}
-    seconds = interleaved(subject, arrangements, rounds)
-    one, another = UNTOUCHED
-    among = {name: arrangements[name] for name in (*UNTOUCHED, "all computed")}
-    alone = interleaved(subject, among, OVERHEAD_ROUNDS * rounds)  # 1% is seen in many rounds only
+    arrangements: dict[str, Arrangement] = {name: under(name) for name in policies}
+    arrangements |= {AGAIN: nullcontext, "probe": lambda: _probed(subject)}
+    found: dict[str, Spread] = {}
+    for name, arrangement in arrangements.items():
+        among = {UNTOUCHED: nullcontext, name: arrangement}
+        seconds = interleaved(subject, among, rounds * (FINER if name in ("all computed", AGAIN) else 1))
+        found[name] = speed_up(seconds, name, UNTOUCHED)
     lines = [
         Line(
             name,
             policy.budget(table),
-            speed_up(seconds, name, UNTOUCHED),
+            found[name],
             int((subject.residual_bytes * (policy.actions == Action.CACHE).any(0)).sum()),
             plan(policy).peak_bytes(subject.residual_bytes),
             applied[name].peak_cache_bytes,
         )
         for name, policy in policies.items()
     ]
-    probe = 1 / speed_up(seconds, "probe", UNTOUCHED)
-    overhead, noise = cost(alone, "all computed", UNTOUCHED), cost(alone, another, (one,))
-    return Timing(float(np.median(seconds[one])), overhead, noise, probe, lines)
+    return Timing(statistics.median(seconds[UNTOUCHED]), lines, found["probe"], found[AGAIN])
 
 
 def whole_steps(table: MacTable, steps: int, budget: float) -> Policy:
@@ -126,14 +126,14 @@ def markdown(timing: Timing, subject: Subject) -> Iterator[str]:
     yield "|---|---:|---:|---:|---:|---:|---:|---:|"
     for line in timing.lines:
         sizes = [f"{size / 1e6:.2f} MB" for size in (line.naive_bytes, line.planned_bytes, line.measured_bytes)]
-        speeds = [f"{1 / line.budget:.3f}", f"{line.speed_up:.3f}", f"{line.speed_up * line.budget:.1%}"]
+        speed, error = line.speed_up
+        speeds = [f"{1 / line.budget:.3f}", f"{speed:.3f}", f"{speed * line.budget:.1%} +- {error * line.budget:.1%}"]
         yield f"| {' | '.join([line.name, f'{line.budget:.3f}', *speeds, *sizes])} |"
     yield ""
-    yield (
-        f"- all computed costs {timing.overhead.median:+.2%} +- {timing.overhead.error:.2%}; "
-        f"the untouched model against itself {timing.noise.median:+.2%} +- {timing.noise.error:.2%}"
-    )
-    yield f"- a probed run costs {timing.probe:.2f} times an untouched one"
+    costs = {"all computed": timing.lines[0].speed_up, "the untouched model again": timing.noise}
+    for name, (speed, error) in costs.items():
+        yield f"- {name} costs {1 / speed - 1:+.2%} +- {error:.2%}"
+    yield f"- a probed run costs {1 / timing.probe.median:.2f} +- {timing.probe.error:.2f} times an untouched one"
 
 
 def _cells(table: MacTable, steps: int, budget: float) -> int:

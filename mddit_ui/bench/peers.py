@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from mddit_ui.bench.subjects import Subject
-from mddit_ui.bench.timing import Arrangement, interleaved, macs_of, speed_up
+from mddit_ui.bench.timing import Arrangement, Spread, interleaved, macs_of, speed_up
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig
 from mddit_ui.engine.cachedit import is_installed
@@ -19,7 +19,7 @@ from mddit_ui.engine.sampling import decode
 from mddit_ui.metrics.fidelity import latent_error, psnr
 from mddit_ui.models.loading import LoadedModel
 
-UNTOUCHED = ("untouched", "untouched, once more")
+UNTOUCHED = "untouched"
 HALVINGS = 7  # of the interval in which a threshold is looked for
 
 Knob = Callable[[float], Arrangement]  # a cache by its one number
@@ -30,7 +30,7 @@ class Row(NamedTuple):
 
     name: str
     budget: float  # MACs counted in the run / MACs of the untouched model
-    speed_up: float
+    speed_up: Spread
     psnr: float
     latent_error: float
 
@@ -79,7 +79,7 @@ def measure(
         policy = same_macs(subject.table, subject.steps, macs_of(subject, arrangements[name])[0] / full)
         arrangements[f"policy at the MACs of {name}"] = _under(subject, policy)
     seen = {name: macs_of(subject, arrangement) for name, arrangement in arrangements.items()}
-    seconds = interleaved(subject, dict.fromkeys(UNTOUCHED, nullcontext) | arrangements, rounds)
+    seconds = interleaved(subject, {UNTOUCHED: nullcontext, **arrangements}, rounds)
     pictures = decode(loaded, reference)
     return [
         Row(
@@ -99,7 +99,8 @@ def markdown(rows: Sequence[Row], subject: Subject) -> Iterator[str]:
     yield "| cache | budget | promised by MACs | speed-up | of the promise | PSNR, dB | latent error |"
     yield "|---|---:|---:|---:|---:|---:|---:|"
     for row in rows:
-        speeds = f"{1 / row.budget:.3f} | {row.speed_up:.3f} | {row.speed_up * row.budget:.1%}"
+        speed, error = row.speed_up
+        speeds = f"{1 / row.budget:.3f} | {speed:.3f} | {speed * row.budget:.1%} +- {error * row.budget:.1%}"
         yield f"| {row.name} | {row.budget:.3f} | {speeds} | {row.psnr:.2f} | {row.latent_error:.2e} |"
 
 

@@ -97,7 +97,7 @@ def timed(trial: Trial, schedules: dict[str, Policy], rounds: int) -> dict[str, 
     subject = of_model(load(trial.model), next(one.batches()))
     arrangements = {name: partial(apply_policy, subject.target, policy) for name, policy in schedules.items()}
     seconds = interleaved(subject, {FULL: nullcontext, **arrangements}, rounds)
-    return {name: speed_up(seconds, name, (FULL,)) for name in seconds}
+    return {name: speed_up(seconds, name, FULL).median for name in seconds}
 
 
 def full_of(lines: Sequence[Line], line: Line) -> Measurement:

@@ -1,5 +1,6 @@
 """Times inside a transformer, of several arrangements in turn, so that a slower minute hits all of them."""
 
+import math
 import random
 import statistics
 import time
@@ -37,21 +38,14 @@ def interleaved(subject: Subject, arrangements: Mapping[str, Arrangement], round
     return seconds
 
 
-def speed_up(seconds: Times, name: str, references: tuple[str, ...]) -> float:
-    """Median over the rounds of: mean of the references / this one."""
-    rounds = zip(*(seconds[reference] for reference in references), strict=True)
-    return statistics.median(
-        statistics.fmean(several) / one for several, one in zip(rounds, seconds[name], strict=True)
-    )
-
-
-def cost(seconds: Times, name: str, references: tuple[str, ...]) -> Spread:
-    """Over the rounds: this one / mean of the references, less 1."""
-    rounds = zip(*(seconds[reference] for reference in references), strict=True)
-    shares = [one / statistics.fmean(several) - 1 for several, one in zip(rounds, seconds[name], strict=True)]
-    low, middle, high = statistics.quantiles(shares, n=4, method="inclusive")
+def speed_up(seconds: Times, name: str, reference: str) -> Spread:
+    """Over the rounds: seconds of the reference / of this one. The error is infinite where there was one round only."""
+    ratios = [other / one for other, one in zip(seconds[reference], seconds[name], strict=True)]
+    if len(ratios) < 2:
+        return Spread(ratios[0], math.inf)
+    low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
     spread = (high - low) / 1.349  # the standard deviation of a normal distribution, told by its quartiles
-    return Spread(middle, 1.2533 * spread / len(shares) ** 0.5)
+    return Spread(middle, 1.2533 * spread / len(ratios) ** 0.5)
 
 
 @contextmanager

@@ -57,6 +57,20 @@ class TestToy:
         with apply_policy(ToyTransformer(), Policy.from_rows(rows)) as applied:
             assert run(applied.transformer, TIMESTEPS) == expected
 
+    def test_steps_that_compute_all_and_keep_nothing_only_run_and_count(self) -> None:
+        toy = ToyTransformer()
+        short: list[bool] = []
+        with apply_policy(toy, Policy.from_rows(["###", "###", "===", "###", "##."])) as applied:
+            toy.blocks[1].register_forward_pre_hook(lambda *_: short.append(applied.run.plain))
+            for first in (False, True):  # in the first step of all, nothing is known of the blocks' streams
+                assert run(toy, [*TIMESTEPS, 1.0]) == [444, 333, 333, 111, 11]
+                assert short == [first, False, False, True, False]
+                assert applied.run.counts.tolist() == [[0, 1, 4], [0, 1, 4], [1, 1, 3]]
+                short.clear()
+            applied.run.routed = True  # with routers a computed cell has a ratio to be counted
+            run(toy, [*TIMESTEPS, 1.0])
+            assert short == [False] * 5
+
     def test_the_second_run_starts_with_nothing_of_the_first(self) -> None:
         with apply_policy(ToyTransformer(), Policy.from_rows(["###", "===", "#=#", "=#="])) as applied:
             first = run(applied.transformer, TIMESTEPS)
