@@ -24,9 +24,14 @@ PORT = 7860
 HEADER = (Path(__file__).parent / "static" / "header.html").read_text()
 COPY_LINK = """(packed) => { const url = new URL(window.location.href); url.search = "?s=" + packed;
   navigator.clipboard.writeText(url.toString()).catch(() => window.prompt("Copy this link:", url.toString())); }"""
+LATER = "later"  # the id of no tab: what is under the desk is made when the desk stands, unless somebody was faster
 # Once read, the link leaves the address: a reload then shows what was painted since, which is in the browser's storage.
-RESTORED = """() => { document.body.dataset.restored = "true";
-  const url = new URL(window.location.href);
+RESTORED = """() => { const url = new URL(window.location.href);
+  const tabs = [...document.querySelectorAll("#m-tabs [role=tab]")];
+  const wanted = url.searchParams.has("job") ? "Search" : "Understand";
+  if (!tabs.some((tab) => tab.ariaSelected === "true"))
+    tabs.find((tab) => tab.textContent.trim() === wanted)?.click();
+  document.body.dataset.restored = "true";
   url.searchParams.delete("s"); window.history.replaceState(null, "", url); }"""
 TOGGLE = """() => { const dark = document.body.classList.toggle("dark");
   try { localStorage.setItem("mddit-mode", dark ? "dark" : "light"); } catch (error) {} }"""
@@ -68,7 +73,7 @@ def build_app() -> gr.Blocks:
         opened, shown_model = gr.State(""), gr.State("")
         parts = desk.build(model)
         inputs = parts.inputs
-        with gr.Tabs(elem_id="m-tabs"):
+        with gr.Tabs(elem_id="m-tabs", selected=LATER):
             with gr.Tab("Understand", id="understand"):
                 understanding = understand.build(inputs, parts.name, calibration)
             with gr.Tab("Search", id="search") as search_tab:
