@@ -16,7 +16,7 @@ from mddit_ui.service.measure import Measurement
 OURS = "our search"
 UNSEEN_SEED = 10_000  # of the first picture that is judged; those of a search have the seeds 0, 1, ...
 HEADS = ("schedule", "asked", "budget", "CLIP score", "gain", "accuracy", "CMMD", "PSNR", "MACs an image", "speed-up")
-HEAD = """# Results
+INTRODUCTION = """# Results
 
 Each section is written by the command that it names. Do not edit: run it again.
 
@@ -68,7 +68,7 @@ def put_table(path: Path, table: Table, sizes: Sizes, command: str) -> None:
 
 def put_section(path: Path, name: str, text: str) -> None:
     """Write one section of docs/results.md between its marks, in its place or at the end; the rest stays."""
-    page = path.read_text() if path.is_file() else HEAD
+    page = path.read_text() if path.is_file() else INTRODUCTION
     marked = f"<!-- {name} -->\n{text}\n<!-- end of {name} -->\n"
     before = _marked(name).search(page)
     page = page.replace(before[0], marked) if before else f"{page}\n{marked}"

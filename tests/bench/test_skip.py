@@ -8,7 +8,7 @@ import pytest
 from diffusers import PixArtAlphaPipeline
 
 from mddit_ui.bench import skip
-from mddit_ui.bench.page import HEAD, put_section
+from mddit_ui.bench.page import INTRODUCTION, put_section
 from mddit_ui.core.policy import Policy
 from mddit_ui.models.loading import load
 from mddit_ui.models.skip_dit import with_skips
@@ -50,5 +50,5 @@ def test_a_section_is_replaced_and_outlives_the_rest(tmp_path: Path) -> None:
     put_section(page, "two", "second\nline")
     put_section(page, "one", "third")
     assert page.read_text() == (
-        f"{HEAD}\n<!-- one -->\nthird\n<!-- end of one -->\n\n<!-- two -->\nsecond\nline\n<!-- end of two -->\n"
+        f"{INTRODUCTION}\n<!-- one -->\nthird\n<!-- end of one -->\n\n<!-- two -->\nsecond\nline\n<!-- end of two -->\n"
     )
