@@ -1,7 +1,7 @@
 """What models there are, and what a run of one would cost."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from mddit_ui.core.cost import MacTable
@@ -27,6 +27,7 @@ class ModelView:
         rest: what ``mac_table.rest_macs`` is made of.
         skips: (from, to) columns of the long skip branches.
         numbers: precision and device that were chosen for this machine, for people.
+        branches: the same run with a column for each branch of a block, where the blocks have any.
     """
 
     spec: ModelSpec
@@ -38,13 +39,19 @@ class ModelView:
     rest: Mapping[str, float] = field(default_factory=dict)
     skips: tuple[tuple[int, int], ...] = ()
     numbers: str = ""
+    branches: "ModelView | None" = None
+
+    def of_width(self, columns: int) -> "ModelView":
+        """The grid for a policy of so many columns: that of the branches, if it fits, else that of the blocks."""
+        finer = self.branches
+        return finer if finer is not None and columns == len(finer.sites) != len(self.sites) else self
 
 
 def describe(model_id: str, steps: int, scheduler: str = "default") -> ModelView:
     """The grid of a model at its own size and guidance. Loads it."""
     loaded = load(model_id)
     measured = measure(loaded, one_image(loaded.spec, steps, scheduler))
-    return ModelView(
+    view = ModelView(
         spec=loaded.spec,
         sites=measured.table.sites,
         timesteps=measured.timesteps,
@@ -55,6 +62,10 @@ def describe(model_id: str, steps: int, scheduler: str = "default") -> ModelView
         skips=_skips(loaded.transformer, measured.table.sites),
         numbers=f"{loaded.dtype} on {loaded.device}",
     )
+    if (parts := measured.branches) is None:
+        return view
+    finer = replace(view, sites=parts.sites, mac_table=parts, without_attention=None, rest={}, skips=())
+    return replace(view, branches=finer)
 
 
 def _skips(transformer: Any, sites: tuple[str, ...]) -> tuple[tuple[int, int], ...]:

@@ -7,7 +7,7 @@ from mddit_ui.core.plan import plan
 from mddit_ui.core.policy import MAX_CELLS, Policy, actions_from_rows, repair
 from mddit_ui.ui.grid import sent
 from mddit_ui.ui.measured import MEASURED
-from mddit_ui.ui.parts import known_model, shape_of
+from mddit_ui.ui.parts import known_model, shape_for
 
 
 def confirm(request: Any) -> dict[str, Any] | None:
@@ -23,7 +23,7 @@ def confirm(request: Any) -> dict[str, Any] | None:
         repaired = Policy(repair(actions_from_rows(_texts(request["rows"]))))
         more = {key: request.get(key) for key in ("keep", "carry")}
         policy = sent({"rows": list(repaired.rows), **more})
-        shape = shape_of(spec.id, spec.steps, "default")  # MACs of one evaluation don't depend on the steps
+        shape = shape_for(policy, spec.id, spec.steps, "default")  # MACs of one evaluation don't depend on the steps
         table = shape.mac_table
         macs = float(table.total(policy.actions, policy.keep))
         sensitivity = MEASURED.find(str(request.get("measured", "")))

@@ -118,7 +118,7 @@ def view_of(
     model: str, policy: Policy | None, steps: int, scheduler: str, calibration: Calibration | None = None
 ) -> GridView:
     """The policy (full depth if there is none) fitted to the model and its steps, with what each cell costs."""
-    shape = shape_of(model, steps, scheduler)
+    shape = shape_for(policy, model, steps, scheduler)
     policy = fitted(policy, model, shape.sites, shape.timesteps)
     hint = ""
     if policy.keep is not None and shape.mac_table.routed is None:
@@ -134,6 +134,12 @@ def view_of(
 def shape_of(model: str, steps: int, scheduler: str) -> catalog.ModelView:
     """Blocks, timesteps and MACs of a model; kept, since a running generation keeps the model to itself."""
     return catalog.describe(model, steps, scheduler)
+
+
+def shape_for(policy: Policy | None, model: str, steps: int, scheduler: str) -> catalog.ModelView:
+    """The grid that a policy lies on: the blocks of a model, or the branches of its blocks."""
+    shape = shape_of(model, steps, scheduler)
+    return shape if policy is None else shape.of_width(policy.actions.shape[1])
 
 
 def fitted(policy: Policy | None, model: str, sites: Sequence[str], timesteps: Sequence[float]) -> Policy:

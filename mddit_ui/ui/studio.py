@@ -24,7 +24,7 @@ from mddit_ui.ui.desk import Desk
 from mddit_ui.ui.download import is_here
 from mddit_ui.ui.errors import shown
 from mddit_ui.ui.pair import FULL, PairView
-from mddit_ui.ui.parts import AT_ONCE, cancel, cancellable, fitted, known_model, session_of, shape_of
+from mddit_ui.ui.parts import AT_ONCE, cancel, cancellable, fitted, known_model, session_of, shape_for, shape_of
 from mddit_ui.ui.running import Progress, Report, watch
 from mddit_ui.ui.state import Session
 from mddit_ui.ui.zero import has_zero_gpu, on_gpu
@@ -83,7 +83,7 @@ def rival_of(choice: Any, session: Session) -> Rival:
         raise ConfigError("One of the two models takes captions, the other one classes; choose another one.")
     ways = {"saved": library.load, "run": visit.policy_of, "model": lambda _: session.policy}
     policy = ways[kind](key)
-    shape = shape_of(spec.id, session.config.steps, session.config.scheduler)
+    shape = shape_for(policy, spec.id, session.config.steps, session.config.scheduler)
     if policy.actions.shape[1] != len(shape.sites):
         raise ConfigError(f"{policy.name} has {policy.actions.shape[1]} blocks, {spec.id} {len(shape.sites)}.")
     name = f"{policy.name} · {spec.title or spec.id}" if kind == "model" else policy.name

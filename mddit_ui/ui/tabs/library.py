@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import gradio as gr
+import numpy as np
 
 from mddit_ui.core import interchange
 from mddit_ui.core.errors import ConfigError, MdditError, PolicyError
 from mddit_ui.core.paths import ROOT
 from mddit_ui.core.policy import Action, Policy
+from mddit_ui.service.catalog import ModelView
 from mddit_ui.service.exchange import as_script
 from mddit_ui.store import library
 from mddit_ui.ui import visit
@@ -18,7 +20,7 @@ from mddit_ui.ui.cards import Card, CardList, CardsView
 from mddit_ui.ui.desk import Desk
 from mddit_ui.ui.display import template
 from mddit_ui.ui.errors import shown
-from mddit_ui.ui.parts import QUIET, heading, shape_of, view_of
+from mddit_ui.ui.parts import QUIET, heading, shape_for, shape_of, view_of
 from mddit_ui.ui.quotas import is_public
 from mddit_ui.ui.tabs.compare import SAVE_FILE
 
@@ -97,8 +99,7 @@ def build(desk: Desk, past: gr.BrowserState) -> Tab:
     def take(raw: Any, model: str, steps: Any, scheduler: str) -> list[Any]:
         if not isinstance(raw, bytes) or len(raw) > interchange.MAX_BYTES:
             raise PolicyError(f"A policy file has at most {interchange.MAX_BYTES:,} bytes.")
-        sites = shape_of(model, int(steps), scheduler).sites
-        policy = interchange.loads(raw, blocks=sites)
+        policy = _read(raw, shape_of(model, int(steps), scheduler))
         view = view_of(model, _checked_blocks(policy, model, steps, scheduler), int(steps), scheduler)
         return [view, policy.name, None]
 
@@ -153,8 +154,9 @@ def script_of(policy: Policy, model: str) -> str:
     return as_script(policy, model).replace(f"{ROOT}/", "")
 
 
-def _card(saved: library.Saved, shape: Any) -> Card:
+def _card(saved: library.Saved, blocks: ModelView) -> Card:
     policy, notes = saved.policy, saved.policy.notes
+    shape = blocks.of_width(policy.actions.shape[1])
     fits = policy.actions.shape[1] == len(shape.sites)
     if fits:
         keep = policy.keep if shape.mac_table.routed is not None else None
@@ -192,8 +194,28 @@ def _tags_of(notes: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(tag)[:30] for tag in tags[:MAX_TAGS]) if isinstance(tags, list | tuple) else ()
 
 
+def _read(raw: bytes, shape: ModelView) -> Policy:
+    """The policy of a file; where it names columns of the model, in their places, and what it does not name computed.
+
+    Raises:
+        PolicyError: it is no policy, or not for this model.
+    """
+    grids = [shape, *([shape.branches] if shape.branches else [])]
+    policy = interchange.loads(raw, blocks=shape.sites, branches=shape.branches.sites if shape.branches else ())
+    sites = next((grid.sites for grid in grids if policy.sites and set(policy.sites) <= set(grid.sites)), ())
+    if not sites:
+        return policy
+    places = [sites.index(site) for site in policy.sites]
+    actions = np.full((policy.steps, len(sites)), Action.COMPUTE, np.int8)
+    actions[:, places] = policy.actions
+    keep = None if policy.keep is None else np.ones(actions.shape)
+    if keep is not None:
+        keep[:, places] = policy.keep
+    return replace(policy, actions=actions, sites=sites, keep=keep)
+
+
 def _checked_blocks(policy: Policy, model: str, steps: Any, scheduler: str) -> Policy:
-    blocks = len(shape_of(model, int(steps), scheduler).sites)
+    blocks = len(shape_for(policy, model, int(steps), scheduler).sites)
     if policy.actions.shape[1] != blocks:
         made_for = f" (it was made for {policy.model})" if policy.model else ""
         raise PolicyError(f"The policy has {policy.actions.shape[1]} blocks{made_for}; this model has {blocks}.")

@@ -26,7 +26,7 @@ from mddit_ui.ui.parts import (
     known_model,
     request_of,
     session_of,
-    shape_of,
+    shape_for,
     view_of,
 )
 from mddit_ui.ui.running import Progress, Report, watch
@@ -115,7 +115,7 @@ def build(inputs: Inputs, name: gr.Textbox, calibration: gr.State) -> Tab:
                 )
                 for policy, name in ((None, "Full depth"), (session.policy, "This policy"))
             ]
-            table = shape_of(session.model, one.steps, one.scheduler).mac_table
+            table = shape_for(session.policy, session.model, one.steps, one.scheduler).mac_table
             share = table.by_step(session.policy.actions, session.policy.keep) / float(
                 table.site_macs.sum() + table.rest_macs
             )
@@ -146,7 +146,7 @@ def build(inputs: Inputs, name: gr.Textbox, calibration: gr.State) -> Tab:
 
 def macs_chart(model: str, policy: Policy, steps: int, scheduler: str) -> ChartView:
     """Where the MACs of this policy go."""
-    shape = shape_of(model, steps, scheduler)
+    shape = shape_for(policy, model, steps, scheduler)
     info = macs.macs_info(policy, shape.mac_table, tuple(short_labels(shape.sites)))
     return ChartView(lambda dark: macs.macs_figure(info, dark), macs.READ)
 
