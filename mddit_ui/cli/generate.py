@@ -87,7 +87,7 @@ def _write(
     """One PNG an image; the name says the model, the policy, which image and its seed."""
     from PIL import Image
 
-    stem = f"{spec.id.replace('/', '--')}-{policy.digest[:8] if policy else 'full'}"
+    stem = f"{spec.id.strip('/').replace('/', '--')}-{policy.digest[:8] if policy else 'full'}"
     files = [folder / f"{stem}-{index}-seed{seed}.png" for index, seed in enumerate(config.image_seeds)]
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -65,11 +65,12 @@ class ClassLabel(Record):
 class ModelSpec(Record):
     """What the registry knows of a model before it is loaded.
 
-    ``source`` is a hub id (``owner/name``) or a folder; ``conditioning`` says whether a run takes prompts or classes;
-    ``call`` holds arguments that its pipeline is always called with (such as ``max_sequence_length``).
+    ``source`` is a hub id (``owner/name``) or a folder; ``id`` is the path of a folder that lies in none of the known
+    places; ``conditioning`` says whether a run takes prompts or classes; ``call`` holds arguments that its pipeline is
+    always called with (such as ``max_sequence_length``).
     """
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w./-]{0,199}$")]
+    id: Annotated[str, Field(pattern=r"^([A-Za-z0-9][\w./-]{0,199}|/[^\x00-\x1f]{0,199})$")]
     source: str
     title: str = ""
     description: str = ""

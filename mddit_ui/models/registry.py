@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from mddit_ui.core.errors import ModelError
+from mddit_ui.core.errors import ConfigError, ModelError
 from mddit_ui.core.paths import model_folders
 from mddit_ui.core.records import ModelSpec
 from mddit_ui.models.spec import PIPELINE_FILE, SPEC_FILE, is_hub_id, read_json, read_spec
@@ -88,15 +88,25 @@ def _spec_folders() -> list[Path]:
 
 
 def _folder_spec(folder: Path) -> ModelSpec:
-    if (folder / SPEC_FILE).is_file():
+    """Of a folder by its path, which is its id too unless it lies in one of the known places."""
+    folder = folder.resolve()
+    if folder in [known.resolve() for known in _spec_folders()]:
         return read_spec(folder)
+    try:
+        return (read_spec(folder) if (folder / SPEC_FILE).is_file() else _bare_spec(folder)).replace(id=str(folder))
+    except ConfigError as error:
+        raise ModelError(f"The path {str(folder)[:240]!r} can't be the name of a model: {error}") from None
+
+
+def _bare_spec(folder: Path) -> ModelSpec:
+    """What the files of a pipeline alone tell."""
     made_for: dict[str, Any] = {}
     takes_classes = read_json(folder / PIPELINE_FILE).get("_class_name") == "DiTPipeline"
     if pixels := _pixels(folder):
         made_for = {"height": pixels, "width": pixels}
     return ModelSpec(
-        id=folder.name,
-        source=str(folder.resolve()),
+        id=str(folder),
+        source=str(folder),
         title=folder.name,
         clip=HUB_CLIP,
         conditioning="class" if takes_classes else "prompt",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -55,8 +56,18 @@ def test_other_names(folder: Path):
     assert not is_hub_id("a" * 97 + "/b")
 
 
-def test_a_pipelines_folder_by_path(tiny_models: Path):
-    assert get_model(str(tiny_models / "tiny-pixart")).clip == "tiny-clip"
+def test_a_pipelines_folder_by_path(tiny_models: Path, tmp_path: Path):
+    """Elsewhere its path is its id, whatever it calls itself: everybody who is given the id finds it again."""
+    listed = get_model(str(tiny_models / "tiny-pixart"))
+    assert (listed.id, listed.clip) == ("tiny-pixart", "tiny-clip")
+    copy = tmp_path / "a copy"
+    shutil.copytree(tiny_models / "tiny-pixart", copy)
+    for _ in range(2):  # with a word of ours, and without one
+        spec = get_model(str(copy))
+        assert (spec.id, spec.source) == (str(copy), str(copy))
+        assert get_model(spec.id) == spec
+        (copy / "mddit.json").unlink(missing_ok=True)
+    assert spec.title == "a copy"
 
 
 def test_a_folder_without_a_spec_tells_what_it_takes_and_how_large(tmp_path: Path):
