@@ -11,6 +11,7 @@ from mddit_ui.core.presets import PRESETS
 from mddit_ui.core.records import ModelSpec
 from mddit_ui.service import catalog
 from mddit_ui.ui import captions
+from mddit_ui.ui.display import Number
 from mddit_ui.ui.errors import shown
 from mddit_ui.ui.grid import PolicyGrid
 from mddit_ui.ui.locks import READ_LOCKS, keep_locked, locks_of
@@ -75,7 +76,7 @@ def build(model: gr.Dropdown) -> Desk:
                     scale=4,
                     min_width=300,
                 )
-                every = gr.Number(
+                every = Number(
                     3, label="n", precision=0, minimum=2, maximum=20, scale=0, min_width=72, elem_id="preset-n"
                 )
             grid = PolicyGrid(None, confirm=confirm, elem_id="editor")
@@ -116,9 +117,9 @@ def build(model: gr.Dropdown) -> Desk:
             with gr.Accordion("Repaint a part", open=False, elem_id="repaint-part"):
                 repaint = Repaint(None, elem_id="repaint")
             with gr.Row(elem_classes="m-tight"):
-                seed = gr.Number(0, label="Seed", precision=0, minimum=0, min_width=64, elem_id="seed")
-                steps = gr.Number(20, label="Steps", precision=0, minimum=1, maximum=200, min_width=64, elem_id="steps")
-                guidance = gr.Number(
+                seed = Number(0, label="Seed", precision=0, minimum=0, min_width=64, elem_id="seed")
+                steps = Number(20, label="Steps", precision=0, minimum=1, maximum=200, min_width=64, elem_id="steps")
+                guidance = Number(
                     4.5, label="Guidance", minimum=0, maximum=50, step=0.5, min_width=64, elem_id="guidance"
                 )
                 scheduler = gr.Dropdown(list(SCHEDULERS.items()), value="default", label="Sampler", min_width=120)

@@ -35,3 +35,15 @@ class Display(gr.HTML):
 
     def example_value(self) -> Any:
         return None
+
+
+class Number(gr.Number):
+    """A field whose bounds the browser knows; what lies outside is refused where it is used, in words that name it.
+
+    Gradio would refuse it in every handler that gets the value, with a trace and without the name.
+    """
+
+    is_template = True  # it looks as Gradio's does
+
+    def preprocess(self, payload: float | None) -> float | int | None:
+        return None if payload is None else self.round_to_precision(payload, self.precision)

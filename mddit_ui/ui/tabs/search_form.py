@@ -12,6 +12,7 @@ from mddit_ui.service import searches as service
 from mddit_ui.store.search_rows import SearchRow
 from mddit_ui.ui import captions, searching
 from mddit_ui.ui.api import running
+from mddit_ui.ui.display import Number
 from mddit_ui.ui.grid import GridView
 from mddit_ui.ui.locks import locks_of
 from mddit_ui.ui.parts import Inputs, heading, known_model, view_of
@@ -40,12 +41,12 @@ def build() -> tuple[Form, gr.Button, gr.Markdown]:
     number: dict[str, Any] = {"precision": 0, "min_width": 110}
     budget = gr.Slider(10, 95, 50, step=1, label="Budget, % of full MACs", elem_id="search-budget")
     with gr.Row(elem_classes="m-tight"):
-        evaluations = gr.Number(
+        evaluations = Number(
             120, label="Evaluations", minimum=1, maximum=100_000, elem_id="search-evaluations", **number
         )
-        seed = gr.Number(1, label="Search seed", minimum=1, **number)
+        seed = Number(1, label="Search seed", minimum=1, **number)
     with gr.Row(elem_classes="m-tight"):
-        least = gr.Number(0, label="Range from, % (0: none)", minimum=0, maximum=94, elem_id="search-least", **number)
+        least = Number(0, label="Range from, % (0: none)", minimum=0, maximum=94, elem_id="search-least", **number)
         method = gr.Dropdown(
             list(get_args(MethodName)), value="cma-es", label="Optimiser", min_width=110, elem_id="search-method"
         )
