@@ -75,7 +75,9 @@ def shares_figure(info: DepthInfo, dark: bool) -> go.Figure:
                 yaxis=y,
             )
     style.two_panels(figure, ("step", "block"), "share of cells, %", [0, 100])
+    places = marks(info.shares.shape[1], 8)
     figure.update_layout(
-        xaxis={"tickvals": marks(info.shares.shape[2], 8)}, xaxis2={"tickvals": marks(info.shares.shape[1], 8)}
+        xaxis={"tickvals": marks(info.shares.shape[2], 8)},
+        xaxis2={"tickvals": places, "ticktext": [info.labels[place] for place in places]},
     )
     return figure

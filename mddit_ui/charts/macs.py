@@ -52,9 +52,10 @@ def macs_figure(info: MacsInfo, dark: bool) -> go.Figure:
         figure.add_bar(
             x=places,
             y=(100 * shares).tolist(),
-            customdata=names,
+            text=names,
+            textposition="none",
             marker={"color": colours.compute, "line": {"width": 0}},
-            hovertemplate=what + " %{customdata}: %{y:.1f} % of full<extra></extra>",
+            hovertemplate=what + " %{text}: %{y:.1f} % of full<extra></extra>",
             xaxis=x,
             yaxis=y,
         )

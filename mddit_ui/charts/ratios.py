@@ -11,7 +11,7 @@ from mddit_ui.charts.cells import marks
 
 READ_RATIOS = (
     "Share of the tokens that each block keeps, by region of the noise schedule: a run goes from left (noise) to right "
-    "(picture). The fainter a cell, the more tokens the model has learned to leave out."
+    "(picture), and the fainter a cell, the more tokens the model has learned to leave out."
 )
 READ_TOKENS = (
     "The picture once for each block: what is clear went through the block at this step, veiled patches passed by; "

@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 from mddit_ui.charts import style
 
 READ = (
-    "Up is closer to the prompt, left is cheaper. The stepped line joins the policies that no other one beats in both; "
-    "click a point to put its policy into the grid."
+    "Up is closer to the prompt and left is cheaper: the stepped line joins the policies that no other one beats in "
+    "both, and a click on a point puts its policy into the grid."
 )
 
 

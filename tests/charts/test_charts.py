@@ -1,12 +1,26 @@
 """Charts: the data are what they should be, and every figure can be drawn in both modes."""
 
 import math
+import re
 
 import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from mddit_ui.charts import cells, convergence, depth, macs, profile, residual, sensitivity, similarity, style, tradeoff
+from mddit_ui.charts import (
+    cells,
+    convergence,
+    depth,
+    macs,
+    profile,
+    ratios,
+    residual,
+    sensitivity,
+    similarity,
+    smoothness,
+    style,
+    tradeoff,
+)
 from mddit_ui.core.calibration import Calibration
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.policy import Policy
@@ -59,6 +73,23 @@ def test_steps_are_timed_from_end_to_end() -> None:
     assert info.policy_ms[1:].tolist() == pytest.approx([100, 50])
     assert np.isnan(info.policy_ms[0])  # can't be told from reading the caption
     assert info.expected_ms.tolist() == pytest.approx([200, 100, 50])
+
+
+def test_every_chart_is_read_in_one_sentence() -> None:
+    modules = [convergence, depth, macs, profile, ratios, residual, sensitivity, similarity, smoothness, tradeoff]
+    reads = {
+        f"{module.__name__}.{name}": text for module in modules for name, text in vars(module).items() if "READ" in name
+    }
+    assert len(reads) >= 13
+    for name, text in reads.items():
+        assert re.fullmatch(r"[A-Z][^.!?]*\.", text), (name, text)
+
+
+def test_bars_of_macs_are_no_points_to_take() -> None:
+    """Steps and blocks may have the same name; only what a click brings somewhere has a key."""
+    figure = macs.macs_figure(macs.macs_info(POLICY, TABLE, ("0", "1")), False)
+    assert all(trace.customdata is None for trace in figure.data)
+    assert [list(trace.text) for trace in figure.data if trace.text] == [["0", "1", "2"], ["0", "1"]]
 
 
 @pytest.mark.parametrize(("count", "last"), [(1, 0), (12, 11), (14, 12), (100, 90), (120, 110)])

@@ -22,8 +22,8 @@ from mddit_ui.ui.visit import Line
 EMPTY = "Every pair that you generate is listed here, also after a reload."
 ONE_SAYS_LITTLE = "One picture says little: CLIP scores of single pictures vary by more than most policies change them."
 READ = (
-    "Every dot is one run of this visit, the mean of its pictures; the dotted line is full depth of the last one. "
-    "Click a dot to get its policy and pictures."
+    "Every dot is one run of this visit, the mean of its pictures, and the dotted line is full depth of the last one; "
+    "a click on a dot brings its policy and pictures."
 )
 HEAD = ("Run", "Policy", "Caption", "MACs", "Time", "Speed", "CLIP score", "PSNR", "SSIM", "Steps", "Pictures", "Seed")
 WORDS = ("Policy", "Caption")
