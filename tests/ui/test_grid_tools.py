@@ -54,10 +54,10 @@ def centre(page: Page, step: int, block: int, blocks: int = 4) -> tuple[float, f
     return frame["x"] + left + (step + 0.5) * width, frame["y"] + top + (blocks - block - 0.5) * height
 
 
-def drag(page: Page, start: tuple[int, int], end: tuple[int, int]) -> None:
-    page.mouse.move(*centre(page, *start))
+def drag(page: Page, start: tuple[int, int], end: tuple[int, int], blocks: int = 4) -> None:
+    page.mouse.move(*centre(page, *start, blocks))
     page.mouse.down()
-    page.mouse.move(*centre(page, *end), steps=3)
+    page.mouse.move(*centre(page, *end, blocks), steps=3)
     page.mouse.up()
 
 
@@ -203,9 +203,17 @@ def test_what_was_not_measured_is_not_offered(browser: Browser, url: str, errors
         expect(page.locator(f'#editor [data-do="show-{name}"]')).to_be_disabled()
 
 
-@pytest.mark.parametrize("width", [1440, 420])
-def test_no_label_is_cut_by_the_edge(browser: Browser, url: str, errors: list[str], width: int) -> None:
-    page = opened(browser, url, errors, "n=100x120", viewport={"width": width, "height": 900})
+@pytest.mark.parametrize(("width", "ratio"), [(1440, 2), (420, 1)])
+def test_a_large_grid_is_sharp_whole_and_painted(
+    browser: Browser, url: str, errors: list[str], width: int, ratio: int
+) -> None:
+    page = opened(
+        browser, url, errors, "n=100x120", viewport={"width": width, "height": 900}, device_scale_factor=ratio
+    )
+    for name in ("base", "over"):  # as many pixels as the screen has in the place of the canvas
+        sizes = "(c) => [c.width, c.height, c.getBoundingClientRect().width, c.getBoundingClientRect().height]"
+        *pixels, wide, high = page.locator(f"#editor .pg-{name}").evaluate(sizes)
+        assert pixels == [ratio * wide, ratio * high]
     edges = page.evaluate(
         """() => {
           const canvas = document.querySelector("#editor .pg-base"), {width, height} = canvas;
@@ -217,6 +225,11 @@ def test_no_label_is_cut_by_the_edge(browser: Browser, url: str, errors: list[st
     )
     assert edges == [False, False, False, True]
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    do(page, "skip", "box")
+    drag(page, (1, 118), (4, 119), 120)  # at the top left, which is in sight
+    skipped = "#" * 118 + ".."
+    expect_rows(page, "/".join(["#" * 120] + [skipped] * 4 + ["#" * 120] * 95))
+    expect(page.locator("#editor .pg")).to_have_attribute("data-checked", "true")
 
 
 def test_every_button_has_a_name_and_every_key_one_meaning(browser: Browser, url: str, errors: list[str]) -> None:
