@@ -37,7 +37,12 @@ TOGGLE = """() => { const dark = document.body.classList.toggle("dark");
   try { localStorage.setItem("mddit-mode", dark ? "dark" : "light"); } catch (error) {} }"""
 ON_LOAD = """() => { try { const mode = localStorage.getItem("mddit-mode");
   const asked = new URL(window.location.href).searchParams.has("__theme");
-  if (mode && !asked) document.body.classList.toggle("dark", mode === "dark"); } catch (error) {} }"""
+  if (mode && !asked) document.body.classList.toggle("dark", mode === "dark"); } catch (error) {}
+  // Gradio's messages are moved by its scripts, which ask nobody whether that is wanted.
+  const calm = window.matchMedia("(prefers-reduced-motion: reduce)"), {animate} = Element.prototype;
+  Element.prototype.animate = function (frames, how) {
+    const still = {...(how instanceof Object ? how : {}), duration: 0, delay: 0};
+    return animate.call(this, frames, calm.matches ? still : how); }; }"""
 
 
 def build_app() -> gr.Blocks:

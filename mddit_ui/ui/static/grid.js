@@ -52,8 +52,8 @@ function paintOver() {
   const now = performance.now();
   state.flashes = state.flashes.filter(({born, strong}) => now - born < (strong ? 1400 : 700));
   drawOver(fitCanvas(over, state.layout.width, state.layout.height), {flashes: state.flashes, box: state.drag && state.drag.box || state.box,
-    cursor: state.keyboard ? state.cursor : null, hover: state.hover, skips: facts().skips}, facts().labels, state.layout, state.tokens, now);
-  if (state.flashes.length) requestAnimationFrame(paintOver);
+    cursor: state.keyboard ? state.cursor : null, hover: state.hover, skips: facts().skips, still: calm.matches}, facts().labels, state.layout, state.tokens, now);
+  if (state.flashes.length) calm.matches ? setTimeout(paintOver, 300) : requestAnimationFrame(paintOver);
 }
 function flash(cells, strong) {
   if (!cells.length || (calm.matches && !strong)) return;

@@ -261,7 +261,7 @@ function drawLabels(context, labels, timesteps, view, tokens) {
 // Fast things only: the cursor, the selected box, and cells that were just changed ({cells, born, strong} each).
 function drawOver(context, marks, labels, view, tokens, now) {
   for (const {cells, born, strong} of marks.flashes) {
-    context.globalAlpha = Math.max(0, 1 - (now - born) / (strong ? 1400 : 700)) * (strong ? 1 : 0.55); context.strokeStyle = context.fillStyle = tokens.ink; context.lineWidth = 2;
+    context.globalAlpha = marks.still ? 1 : Math.max(0, 1 - (now - born) / (strong ? 1400 : 700)) * (strong ? 1 : 0.55); context.strokeStyle = context.fillStyle = tokens.ink; context.lineWidth = 2;
     const few = strong || cells.length < 400, edge = view.small >= 9 ? 2 : 1;
     for (const at of cells) {
       const {x, y, w, h} = cellBox({step: Math.floor(at / view.sites), site: at % view.sites}, view);
