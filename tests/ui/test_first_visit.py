@@ -80,22 +80,25 @@ def test_a_new_page_comes_filled_in_and_a_link_to_a_search_counts_all_the_same(
     monkeypatch.setenv("MDDIT_DATA", str(app.data))
     if not filled(app):
         app.page().context.close()  # the first visitor of an app fills it in for those who come after
-    search = kept()
 
     # A page of which nothing but itself arrives: what restores a visit is never answered.
     page = visitor(app.browser)
     page.add_init_script("localStorage.setItem('mddit-tour', 'done')")
     page.route("**/gradio_api/queue/**", lambda route: route.abort())
-    page.goto(f"{app.url}?job={search}")
+    page.goto(f"{app.url}?job={kept()}")
     grid_ready(page)
     expect(page.locator("#prompt textarea")).not_to_have_value("")
     expect(page.locator("#steps input")).to_have_value("6")
     tab(page, "Search")  # the link is followed although nothing was restored
     expect_rows(page, "/".join(DEAR), "live-grid")
-    page.context.close()
 
-    # The same link where all arrives; what is painted there is in a second tab, and comes back after a reload.
-    page = app.page(f"?job={search}")
+
+@pytest.mark.slow  # four pages
+def test_a_search_and_what_was_painted_are_there_in_a_second_tab_and_after_a_reload(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MDDIT_DATA", str(app.data))
+    page = app.page(f"?job={kept()}")
     tab(page, "Search")
     expect(page.locator("#search-status")).to_contain_text("Stopped")
     expect_rows(page, "/".join(DEAR), "live-grid")

@@ -40,6 +40,7 @@ def upload(page: Page, file: Path) -> None:
     page.locator('input[type="file"]').first.set_input_files(file)
 
 
+@pytest.mark.slow  # three files, and a visit
 def test_a_policy_is_shelved_found_and_taken_elsewhere(app: App, tmp_path: Path) -> None:
     Policy.from_rows(["##", "=="], name="of two blocks", model="another-model").save(app.policies / "two.json")
     config = GenerationConfig(prompts=(CAPTION,), steps=6, height=64, width=64)
