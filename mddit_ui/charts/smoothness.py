@@ -81,7 +81,7 @@ def surface_figure(info: SurfaceInfo, dark: bool) -> go.Figure:
         colorscale=style.scale(style.palette(dark).similarity),
         zmax=1.0,
         zmin=info.low,
-        contours={"coloring": "heatmap", "showlabels": True},
+        contours={"coloring": "heatmap", "showlabels": False},  # no ink can be read on all shades of the scale
         line={"width": 1, "color": style.palette(dark).line_strong},
         hovertemplate="first %{y:.2f}, second %{x:.2f}<br>cosine %{z:.4f}<extra></extra>",
         colorbar={**style.COLORBAR, "title": {**style.COLORBAR["title"], "text": "cosine"}},
