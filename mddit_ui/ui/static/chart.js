@@ -181,7 +181,7 @@ function csv() {
 }
 async function save(kind) {
   if (!drawn || !window.Plotly) return;
-  const name = (element.id || "chart").replace("chart-", "mddit-"), link = document.createElement("a");
+  const name = (element.closest("[id^=chart-]") || {id: "chart-chart"}).id.replace("chart-", "mddit-"), link = document.createElement("a");
   const paper = getComputedStyle(panel).getPropertyValue("--m-surface").trim() || "#ffffff";
   if (kind === "csv") link.href = URL.createObjectURL(new Blob([csv()], {type: "text/csv"}));
   else link.href = await window.Plotly.toImage({data: shownData(frameNow()), layout: {...drawn.layout, paper_bgcolor: paper}}, {format: kind, width: plot.clientWidth, height: plot.clientHeight, scale: kind === "png" ? 2 : 1});
