@@ -6,7 +6,7 @@ from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig
 from mddit_ui.ui.state import Session, pack
 from tests.ui.conftest import App, ready
-from tests.ui.test_app import drag, expect_rows
+from tests.ui.test_app import drag, expect_rows, tab
 
 
 def locked(page: Page) -> str:
@@ -42,10 +42,11 @@ def test_locked_cells_stay(app: App) -> None:
     expect(page.locator('#editor [data-count="lock"]')).to_have_text("3")
     expect(page.locator("#editor .pg")).to_have_attribute("data-checked", "true")
     page.wait_for_function(SAVED, arg=0)
-    before = page.evaluate("window.saves")
+    tab(page, "Library")
+    expect(page.locator("#snippet")).to_contain_text("====")
     page.click('#editor [data-do="skip"]')
     drag(page, (5, 0), (5, 0))
-    page.wait_for_function(SAVED, arg=before)
+    expect(page.locator("#snippet")).to_contain_text(".===")  # the script comes with what the browser keeps
     page.reload()
     ready(page)
     expect_rows(page, "####/=.==/====/####/====/.===")
