@@ -3,13 +3,13 @@
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import Score
-from mddit_ui.search.loop import Evaluation, Task, search
+from mddit_ui.search.loop import Evaluation, Evaluator, Task, search
 from mddit_ui.search.space import Space
 
 
@@ -24,6 +24,17 @@ def kept_search(path: Path, space: Space, task: Task) -> tuple[list[Evaluation],
 
     reason = search(task, known=tuple(known), on_evaluation=keep)
     return sorted(known, key=lambda each: each.number)[: task.evaluations], reason
+
+
+def kept_scores(path: Path, policies: Iterable[Policy], evaluate: Evaluator) -> dict[Policy, Score]:
+    """Scores of policies; they are read from a file as far as they are there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    known = {content["digest"]: Score.from_dict(content["score"]) for content in _lines(path)}
+    policies = list(policies)
+    for policy, score in evaluate(policy for policy in policies if policy.digest not in known):
+        known[policy.digest] = score
+        _append(path, {"digest": policy.digest, "score": score.to_dict()})
+    return {policy: known[policy.digest] for policy in policies}
 
 
 def best_of(evaluations: list[Evaluation]) -> Policy:

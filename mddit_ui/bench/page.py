@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from mddit_ui.core.paths import atomic_write
 from mddit_ui.core.policy import Policy
+from mddit_ui.search.finals import FINALISTS
 from mddit_ui.service.measure import Measurement
 
 OURS = "our search"
@@ -120,7 +121,8 @@ def _section(table: Table, sizes: Sizes, command: str) -> str:
         f"## ({table.setting}) {table.model}, {table.steps} steps, guidance {table.guidance:g}",
         "",
         f"Made with `{command}`: {sizes.images} pictures to judge by, seeds {UNSEEN_SEED} and up; searches of "
-        f"{sizes.evaluations} policies on {sizes.search_images} other captions, search seed {sizes.seed}.",
+        f"{sizes.evaluations} policies on {sizes.search_images} other captions, search seed {sizes.seed}; of the best "
+        f"{FINALISTS}, fresh seeds help to choose.",
         "",
         *grid(HEADS, (_row(line, full) for line in table.lines)),
         "",

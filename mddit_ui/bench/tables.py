@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from mddit_ui.bench.contestants import fixed, smooth_cache, well_known
-from mddit_ui.bench.kept import best_of, kept_search
+from mddit_ui.bench.kept import kept_scores, kept_search
 from mddit_ui.bench.page import OURS, UNSEEN_SEED, Line, Sizes, Table, put_table
 from mddit_ui.bench.timing import clock
 from mddit_ui.core.errors import ModelError
@@ -27,6 +27,7 @@ from mddit_ui.core.records import GenerationConfig, ModelSpec, Score, SearchConf
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.metrics.fidelity import psnr
 from mddit_ui.models.loading import load, weights_stamp
+from mddit_ui.search.finals import FRESH_SEEDS, finalists, ranked
 from mddit_ui.search.racing import Race
 from mddit_ui.search.recipe import METHODS, make_task
 from mddit_ui.search.space import Space
@@ -134,8 +135,7 @@ def _prompts(spec: ModelSpec, name: str, count: int) -> tuple[str, ...]:
 
 
 def searched(space: Space, trial: Trial, sizes: Sizes, sensitivity: Sensitivity, method: str) -> Policy:
-    """The best policy of a search, as the app searches, in this process; what it evaluates is kept."""
-    request = trial.request()
+    """The best policy of a search, as the app searches and chooses, in this process; what it evaluates is kept."""
     config = SearchConfig(
         model=trial.model,
         prompts=trial.prompts,
@@ -148,13 +148,19 @@ def searched(space: Space, trial: Trial, sizes: Sizes, sensitivity: Sensitivity,
     )
 
     def evaluate(policies: Iterable[Policy], race: Race | None = None) -> Iterator[tuple[Policy, Score]]:
-        return make_evaluator(trial.model, request, quick=True)(policies, race)
+        return make_evaluator(trial.model, trial.request(), quick=True)(policies, race)
+
+    def evaluate_again(policies: Iterable[Policy], race: Race | None = None) -> Iterator[tuple[Policy, Score]]:
+        seeds = tuple(seed + FRESH_SEEDS for seed in trial.seeds)
+        return make_evaluator(trial.model, replace(trial, seeds=seeds).request())(policies, race)
 
     name = f"{method}-{trial.steps}-{space.budget:g}-{len(trial.prompts)}-{sizes.seed}.jsonl"
     weights = hashlib.sha256(weights_stamp(catalog.get_model(trial.model)).encode()).hexdigest()[:16]
     path = data_dir() / "bench" / weights / name
-    found, _ = kept_search(path, space, make_task(space, config, evaluate, sensitivity, method=METHODS[method]))
-    return best_of(found)
+    task = make_task(space, config, evaluate, sensitivity, method=METHODS[method])
+    among = finalists(kept_search(path, space, task)[0])
+    again = kept_scores(path.with_suffix(".finals.jsonl"), [each.policy for each in among], evaluate_again)
+    return ranked(among, again, task.objective)[0].policy
 
 
 def shortened(trial: Trial, steps: int) -> Measurement:

@@ -26,7 +26,6 @@ STARTS_SHARE = 5  # at most one in so many evaluations goes to the starting poli
 GENERATIONS = 10  # at least, when the evaluations allow it
 MOST_LEVELS = 5  # budgets of a search over a range, ...
 LEVEL_EVALUATIONS = 40  # ... each of them for so many evaluations
-FINALISTS = 4  # best policies that are judged again on fresh seeds
 
 
 def vectors(setting: Setting, *, optimizer: str, encoding: str = "mixed") -> Method:

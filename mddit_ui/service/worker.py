@@ -14,10 +14,11 @@ from mddit_ui.core.errors import Cancelled, MdditError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, ModelSpec, Score, SearchConfig
 from mddit_ui.core.sensitivity import Sensitivity
+from mddit_ui.search.finals import FRESH_SEEDS, finalists, ranked
 from mddit_ui.search.loop import Evaluation, Evaluator, search
 from mddit_ui.search.portfolio import baselines
 from mddit_ui.search.ray_pool import RayPool
-from mddit_ui.search.recipe import FINALISTS, make_task
+from mddit_ui.search.recipe import make_task
 from mddit_ui.search.space import Space, locked_from_rows
 from mddit_ui.service.pool import Pool, cores, processes_for
 from mddit_ui.service.processes import alive, started
@@ -25,8 +26,6 @@ from mddit_ui.service.shift import Ended, Shift
 from mddit_ui.store import searches as store
 from mddit_ui.store.db import open_db
 from mddit_ui.store.search_rows import EvaluationRow, SearchRow, State
-
-FRESH_SEEDS = 1_000_003  # added to the seeds of a search, they judge its finalists (torch on a CPU heeds 32 bits)
 
 _log = logging.getLogger(__name__)
 
@@ -136,21 +135,15 @@ def _judge_again(
     known: list[Evaluation],
     objective: Callable[[Score], float],
 ) -> None:
-    """The best of many is partly lucky: the finalists are scored on fresh seeds, and both results choose the best."""
-    finite = [each for each in known if each.objective == each.objective]
-    finalists = sorted(finite, key=lambda each: -each.objective)[:FINALISTS]
+    """The finalists and one well-known schedule on fresh seeds."""
+    among = finalists(known)
     evaluate, full = prepared.fresh()
     rivals = baselines(prepared.space)[:1]
-    policies = [each.policy for each in finalists] + rivals
+    policies = [each.policy for each in among] + rivals
     scores = dict(evaluate(takewhile(lambda _: shift.goes_on(), policies)))
     shift.check()
-
-    def together(each: Evaluation) -> float:
-        again = objective(scores[each.policy])
-        return each.objective + again if again == again else -float("inf")
-
-    ranked = sorted(finalists, key=lambda each: -together(each))
-    named = {str(each.number): scores[each.policy] for each in ranked}
+    ranking = ranked(among, scores, objective)
+    named = {str(each.number): scores[each.policy] for each in ranking}
     named |= {policy.name: scores[policy] for policy in rivals}
     store.set_finalists(shift.db, row.id, {**named, "full": full})
 
