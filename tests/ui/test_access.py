@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from mddit_ui.core.paths import ROOT
 from tests.ui.conftest import App, ready
 from tests.ui.test_app import LONG, tab
-from tests.ui.test_points import kept
+from tests.ui.test_points import MORE, kept
 
 AXE = Path(os.environ.get("AXE") or ROOT / "node_modules" / "axe-core" / "axe.min.js")
 TABS = ("Understand", "Search", "Compare", "Library")
@@ -36,7 +36,7 @@ def findings(page: Page) -> list[str]:
 @pytest.mark.parametrize(("width", "mode"), [(WIDE, "dark"), (MIDDLE, "light"), (MIDDLE, "dark"), (NARROW, "light")])
 def test_nothing_serious(app: App, width: int, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MDDIT_DATA", str(app.data))
-    page = app.page(f"?__theme={mode}&job={kept()}", width=width)
+    page = app.page(f"?__theme={mode}&job={kept(*MORE)}", width=width)
     for title in ("Examples and caption builder", "Repaint a part"):
         page.get_by_role("button", name=title).click()
     page.click("#generate")
