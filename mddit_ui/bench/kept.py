@@ -16,7 +16,7 @@ from mddit_ui.search.space import Space
 def kept_search(path: Path, space: Space, task: Task) -> tuple[list[Evaluation], str]:
     """(evaluations of a search in their order, why it ended); they are read from a file as far as they are there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    known = [_evaluation(content, space) for content in _lines(path)]
+    known = read(path, space)
 
     def keep(evaluation: Evaluation) -> None:
         known.append(evaluation)
@@ -24,6 +24,11 @@ def kept_search(path: Path, space: Space, task: Task) -> tuple[list[Evaluation],
 
     reason = search(task, known=tuple(known), on_evaluation=keep)
     return sorted(known, key=lambda each: each.number)[: task.evaluations], reason
+
+
+def read(path: Path, space: Space) -> list[Evaluation]:
+    """The evaluations of a file, each once, should two processes have written it."""
+    return list({content["number"]: _evaluation(content, space) for content in _lines(path)}.values())
 
 
 def kept_scores(path: Path, policies: Iterable[Policy], evaluate: Evaluator) -> dict[Policy, Score]:

@@ -1,0 +1,37 @@
+"""What a bench keeps of its searches."""
+
+from pathlib import Path
+
+import numpy as np
+
+from mddit_ui.bench.kept import kept_scores, read
+from mddit_ui.core.cost import MacTable
+from mddit_ui.core.policy import Policy
+from mddit_ui.core.records import Score
+from mddit_ui.search.space import Space
+
+SPACE = Space(MacTable(("a", "b"), np.full(2, 1.0), 0.0), 2, 0.5)
+LINE = '{"number": %d, "generation": 0, "name": "", "rows": ["##", "=="], "score": {}, "objective": %d, "seconds": 1}\n'
+
+
+def test_what_two_processes_wrote_counts_once(tmp_path: Path) -> None:
+    path = tmp_path / "search.jsonl"
+    path.write_text(LINE % (1, 5) + LINE % (2, 6) + LINE % (1, 5) + LINE % (3, 7) + '{"number": 4, "gen')
+    assert [(each.number, each.objective) for each in read(path, SPACE)] == [(1, 5), (2, 6), (3, 7)]
+
+
+def test_scores_are_made_once(tmp_path: Path) -> None:
+    policies = [Policy.from_rows(["##", row]) for row in ("==", "#=", "##")]
+    asked: list[Policy] = []
+
+    def evaluate(wanted, race=None):
+        for policy in wanted:
+            asked.append(policy)
+            yield policy, Score(clip_score=float(len(asked)), images=1)
+
+    path = tmp_path / "finals.jsonl"
+    first = kept_scores(path, policies[:2], evaluate)
+    again = kept_scores(path, policies, evaluate)
+    assert asked == policies
+    assert [again[policy].clip_score for policy in policies] == [1.0, 2.0, 3.0]
+    assert first == {policy: again[policy] for policy in policies[:2]}
