@@ -10,8 +10,8 @@ from mddit_ui.charts import style
 from mddit_ui.charts.cells import marks
 
 READ = (
-    "Bars are measured time per step on this machine, the line is what the step's MACs alone would take: "
-    "where a bar stands above the line, time is lost beside the blocks."
+    "Bars are measured time per step on this machine, the line is what the step's MACs alone would take: where a bar "
+    "stands above the line, time is lost beside the blocks; the first step has none, since the caption is read in it."
 )
 
 
@@ -32,10 +32,14 @@ class ProfileInfo(NamedTuple):
 
 
 def profile_info(
-    policy_seconds: Sequence[float], full_seconds: Sequence[float], share: Sequence[float] | np.ndarray
+    policy_seconds: Sequence[Sequence[float]],
+    full_seconds: Sequence[Sequence[float]],
+    share: Sequence[float] | np.ndarray,
 ) -> ProfileInfo:
-    """From when each step ended, in seconds since the run began."""
-    policy, full = (1000 * np.diff(np.asarray(ends, float)) for ends in (policy_seconds, full_seconds))
+    """From when each step ended, (runs, steps), in seconds since its run began: the median of the runs."""
+    policy, full = (
+        1000 * np.median(np.diff(np.asarray(ends, float)), axis=0) for ends in (policy_seconds, full_seconds)
+    )
     first = np.array([np.nan])
     return ProfileInfo(np.concatenate([first, policy]), np.concatenate([first, full]), np.asarray(share, float))
 

@@ -27,6 +27,7 @@ SCRIPTS = (
     "grid_tools.js",
     "grid_shades.js",
     "grid_draw.js",
+    "grid_small.js",
     "grid_skips.js",
     "grid_commands.js",
     "grid.js",

@@ -69,7 +69,8 @@ def test_residuals_are_percent_of_the_input() -> None:
 
 
 def test_steps_are_timed_from_end_to_end() -> None:
-    info = profile.profile_info([0.5, 0.6, 0.65], [0.5, 0.7, 0.9], [1.0, 0.5, 0.25])
+    slow, quick = [5.0, 6.0, 7.0], [0.5, 0.6, 0.65]
+    info = profile.profile_info([quick, slow, quick], [[0.5, 0.7, 0.9]], [1.0, 0.5, 0.25])  # one run was disturbed
     assert info.policy_ms[1:].tolist() == pytest.approx([100, 50])
     assert np.isnan(info.policy_ms[0])  # can't be told from reading the caption
     assert info.expected_ms.tolist() == pytest.approx([200, 100, 50])
@@ -147,7 +148,7 @@ def figures(dark: bool) -> list[go.Figure]:
         depth.depth_figure(depth.depth_info([("##", "#=")] * 4, [1.0] * 4, ("0", "1")), dark),
         depth.shares_figure(depth.depth_info([("##", "#=")] * 4, [1.0] * 4, ("0", "1")), dark),
         residual.residual_figure(residual.residual_info(calibration(), ("0", "1")), dark),
-        profile.profile_figure(profile.profile_info([1, 2, 3], [1, 3, 5], [1, 0.5, 0.2]), dark),
+        profile.profile_figure(profile.profile_info([[1, 2, 3]], [[1, 3, 5]], [1, 0.5, 0.2]), dark),
         tradeoff.tradeoff_figure(tradeoff.tradeoff_info(), dark),
         convergence.convergence_figure(convergence.convergence_info([1], [0.5], [30.0], 9), dark),
         convergence.convergence_figure(convergence.convergence_info([], [], [], 9), dark),

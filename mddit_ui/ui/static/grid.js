@@ -35,7 +35,10 @@ function draw() {
   state.tally = tallyOf(table, known.site_macs, known.rest_macs, known.routed);
   state.ages = agesOf(table);
   drawBars(context, state.tally, known.site_macs, layout, tokens);
-  if (shade) drawShades(context, table, layout, tokens, shade); else drawCells(context, table, layout, tokens);
+  const joins = joinsOf(table);
+  if (layout.small < SMALL) paintSmall(context, table, joins, layout, tokens, shade);
+  else if (shade) drawShades(context, table, joins, layout, tokens, shade);
+  else drawCells(context, table, joins, layout, tokens);
   drawLocks(context, table, layout, tokens);
   drawSkips(context, known.skips, layout, tokens["ink-faint"]);
   drawLabels(context, known.labels, known.timesteps, layout, tokens);

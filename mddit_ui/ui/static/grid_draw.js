@@ -52,38 +52,12 @@ function joinsOf({steps, sites, cells}) {
   return joins;
 }
 
-// Rectangles on the cells' part of the canvas. Small cells are nothing but rectangles: they are written as pixels, which takes
-// a tenth of the time, and are sharp on every screen.
-function penOf(context, view) {
-  if (view.small >= 9) return {rect: (x, y, w, h, colour) => { context.fillStyle = colour; context.fillRect(x, y, w, h); }, lift: () => {}};
-  const {ratio} = view, left = Math.round(view.left * ratio), top = Math.round(view.top * ratio);
-  const image = context.createImageData(Math.max(1, Math.round(view.gridW * ratio)), Math.max(1, Math.round(view.gridH * ratio))), {width, height} = image;
-  const pixels = new Uint32Array(image.data.buffer);
-  return {
-    rect: (x, y, w, h, colour) => {
-      const value = pixelOf(colour), x0 = Math.max(0, Math.round(x * ratio) - left), x1 = Math.min(width, Math.round((x + w) * ratio) - left);
-      const y1 = Math.min(height, Math.round((y + h) * ratio) - top);
-      for (let line = Math.max(0, Math.round(y * ratio) - top); line < y1; line++) for (let at = line * width + x0, end = line * width + x1; at < end; at++) pixels[at] = value;
-    },
-    lift: () => context.putImageData(image, left, top),
-  };
-}
-const PIXELS = new Map();
-function pixelOf(colour) {
-  if (!PIXELS.has(colour)) {
-    const named = {black: [0, 0, 0], white: [255, 255, 255], gray: [128, 128, 128]}[colour];
-    const [r, g, b] = named || (colour.startsWith("#") ? [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16)) : colour.match(/[0-9]+/g).map(Number));
-    PIXELS.set(colour, ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0);
-  }
-  return PIXELS.get(colour);
-}
-
 // Cells of one action in one pass; cached cells that are joined are one rectangle, so that a run is seen as a run.
-function drawCells(context, table, view, tokens) {
-  const {steps, sites, cells, keep} = table, {xs, ys, gapX, gapY, small} = view, radius = small >= 9 ? Math.min(4, small * 0.2) : 0;
-  const joins = joinsOf(table), fills = {[COMPUTE]: tokens.compute, [CACHE]: tokens.cache, [SKIP]: tokens["skip-line"]}, pen = penOf(context, view);
-  for (const action of radius ? [COMPUTE, CACHE, SKIP] : [COMPUTE, CACHE]) {
-    const fill = context.fillStyle = context.strokeStyle = fills[action];
+function drawCells(context, table, joins, view, tokens) {
+  const {steps, sites, cells, keep} = table, {xs, ys, gapX, gapY} = view, radius = Math.min(4, view.small * 0.2);
+  const fills = {[COMPUTE]: tokens.compute, [CACHE]: tokens.cache, [SKIP]: tokens["skip-line"]};
+  for (const action of [COMPUTE, CACHE, SKIP]) {
+    context.fillStyle = context.strokeStyle = fills[action];
     context.lineWidth = 1;
     for (let site = 0; site < sites; site++) {
       const y = ys[site + 1] + gapY / 2, h = ys[site] - gapY / 2 - y;
@@ -92,66 +66,65 @@ function drawCells(context, table, view, tokens) {
         if (cells[first] !== action) continue;
         let at = first;
         if (action === CACHE) while (joins[at]) { at += sites; step += 1; }
-        const before = first >= sites && joins[first - sites], after = joins[at];
+        const before = joinedBefore(joins, first, sites), after = joins[at];
         const x = xs[(first - site) / sites] + (before ? 0 : gapX / 2), w = xs[step + 1] - (after ? 0 : gapX / 2) - x;
-        if (action === COMPUTE && keep[first] < 1) drawPart(context, pen, x, y, w, h, radius, keep[first], tokens);
+        if (action === COMPUTE && keep[first] < 1) drawPart(context, x, y, w, h, radius, keep[first], tokens);
         else if (action === SKIP) { context.beginPath(); context.roundRect(x + 0.5, y + 0.5, w - 1, h - 1, radius); context.stroke(); }
-        else if (!radius || (before && after)) pen.rect(x, y, w, h, fill);
+        else if (before && after) context.fillRect(x, y, w, h);
         else { context.beginPath(); context.roundRect(x, y, w, h, [before ? 0 : radius, after ? 0 : radius, after ? 0 : radius, before ? 0 : radius]); context.fill(); }
       }
     }
   }
-  drawMarks(context, pen, table, joins, view, null, tokens);
+  drawMarks(context, table, joins, view, null, tokens);
 }
 // A cell that computes some of its tokens is full up to that share.
-function drawPart(context, pen, x, y, w, h, radius, share, tokens) {
-  const level = Math.max(1, Math.min(h - 1, Math.round(h * share)));
-  if (!radius) { pen.rect(x, y, w, h - level, tokens["compute-soft"]); pen.rect(x, y + h - level, w, level, tokens.compute); return; }
+function drawPart(context, x, y, w, h, radius, share, tokens) {
+  const level = fullLines(h, share), rest = Math.max(0, radius + level - h);
   context.fillStyle = tokens["compute-soft"]; context.beginPath(); context.roundRect(x, y, w, h, radius); context.fill();
-  context.fillStyle = tokens.compute; context.beginPath(); context.roundRect(x, y + h - level, w, level, [Math.max(0, radius + level - h), Math.max(0, radius + level - h), radius, radius]); context.fill();
+  context.fillStyle = tokens.compute; context.beginPath(); context.roundRect(x, y + h - level, w, level, [rest, rest, radius, radius]); context.fill();
 }
 
 // A shade a cell, in the shape that its action has.
-function drawShades(context, table, view, tokens, shade) {
-  const {sites, cells} = table, {xs, ys, gapX, gapY} = view, ramp = rampOf(shade.ramp, tokens), joins = joinsOf(table), pen = penOf(context, view);
+function drawShades(context, table, joins, view, tokens, shade) {
+  const {sites, cells} = table, {xs, ys, gapX, gapY} = view, ramp = rampOf(shade.ramp, tokens);
   for (let at = 0; at < cells.length; at++) {
-    const site = at % sites, step = (at - site) / sites, before = at >= sites && joins[at - sites] ? 0 : gapX / 2;
-    const x = xs[step] + before, y = ys[site + 1] + gapY / 2;
-    pen.rect(x, y, xs[step + 1] - (joins[at] ? 0 : gapX / 2) - x, ys[site] - gapY / 2 - y, ramp.fills[shade.places[at]]);
+    const site = at % sites, step = (at - site) / sites, x = xs[step] + (joinedBefore(joins, at, sites) ? 0 : gapX / 2), y = ys[site + 1] + gapY / 2;
+    context.fillStyle = ramp.fills[shade.places[at]];
+    context.fillRect(x, y, xs[step + 1] - (joins[at] ? 0 : gapX / 2) - x, ys[site] - gapY / 2 - y);
   }
-  drawMarks(context, pen, table, joins, view, (at) => ramp.inks[shade.places[at]], tokens);
+  drawMarks(context, table, joins, view, (at) => ramp.inks[shade.places[at]], tokens);
 }
 
 // The marks tell the actions without colour: a line that runs along a cached run (a double one where it hands on an output), a
-// cross (small: a dot) in a skipped cell; over shades also a disc in a computed cell, a ring where that is on some tokens only.
-function drawMarks(context, pen, {sites, cells, keep, carry}, joins, view, inkOf, tokens) {
-  const {small, xs, ys} = view, large = small >= 9, thick = small >= 12 ? 1.5 : 1, dot = Math.max(1.2, small * 0.1), reach = Math.min(4, small * 0.17);
+// cross in a skipped cell (a dot where cells are small); over shades also a disc in a computed cell, a ring where that is on some
+// tokens only.
+function drawMarks(context, {sites, cells, keep, carry}, joins, view, inkOf, tokens) {
+  const {small, xs, ys} = view, thick = small >= 12 ? 1.5 : 1, dot = Math.max(1.2, small * 0.1), reach = Math.min(4, small * 0.17);
   const apart = carry === "output" ? Math.max(1.5, Math.min(3, small * 0.13)) : 0;
   const usual = {[CACHE]: tokens["cache-ink"], [SKIP]: tokens["skip-ink"], [COMPUTE]: null};
   context.lineCap = "round"; context.lineWidth = thick;
   const disc = (x, y, radius) => { context.beginPath(); context.arc(x, y, radius, 0, 7); context.fill(); };
-  if (view.cellH >= 4) for (let at = 0; at < cells.length; at++) {
+  for (let at = 0; at < cells.length; at++) {
     const action = cells[at], ink = inkOf ? inkOf(at) : usual[action];
-    if (!ink || (action === COMPUTE && !large)) continue;
+    if (!ink) continue;
     const site = at % sites, step = (at - site) / sites, x = xs[step], w = xs[step + 1] - x, cx = x + w / 2;
     const cy = view.snap((ys[site] + ys[site + 1]) / 2 - thick / 2);
-    if (large) context.fillStyle = context.strokeStyle = ink;
+    context.fillStyle = context.strokeStyle = ink;
     if (action === CACHE) {
-      const from = at >= sites && joins[at - sites] ? x : cx - w * 0.2, to = joins[at] ? x + w : cx + w * 0.08;
-      if (!apart) pen.rect(from, cy, to - from, thick, ink);
-      else for (const line of [-apart, apart]) pen.rect(from, view.snap(cy + line), to - from, Math.min(thick, 1), ink);
-      if (!joins[at] && large && !apart) disc(to, cy + thick / 2, dot + 0.4);
-      if (!joins[at] && large && apart) pen.rect(to, view.snap(cy - apart - 1), 2, 2 * apart + 3, ink);
+      const from = joinedBefore(joins, at, sites) ? x : cx - w * 0.2, to = joins[at] ? x + w : cx + w * 0.08;
+      if (!apart) context.fillRect(from, cy, to - from, thick);
+      else for (const line of [-apart, apart]) context.fillRect(from, view.snap(cy + line), to - from, Math.min(thick, 1));
+      if (!joins[at] && !apart) disc(to, cy + thick / 2, dot + 0.4);
+      if (!joins[at] && apart) context.fillRect(to, view.snap(cy - apart - 1), 2, 2 * apart + 3);
     } else if (action === COMPUTE && keep[at] < 1) { context.beginPath(); context.arc(cx, cy + thick / 2, Math.max(1.8, small * 0.16), 0, 7); context.stroke(); }
     else if (action === COMPUTE) disc(cx, cy + thick / 2, Math.max(1.2, small * 0.12));
-    else if (large) {
+    else {
       context.beginPath();
       context.moveTo(cx - reach, cy - reach); context.lineTo(cx + reach, cy + reach);
       context.moveTo(cx + reach, cy - reach); context.lineTo(cx - reach, cy + reach);
       context.stroke();
-    } else pen.rect(view.snap(cx - 1), cy, 2, Math.min(2, view.cellH / 3), ink);
+    }
   }
-  pen.lift();
 }
 
 // A line round every group of locked cells, and a small lock in its cells where they are large enough.
@@ -172,7 +145,7 @@ function drawLocks(context, {steps, sites, locks}, view, tokens) {
     }
   }
   context.lineCap = "square";
-  for (const [width, colour] of [[view.small >= 9 ? 4 : 3, tokens.surface], [view.small >= 9 ? 2 : 1.25, tokens.ink]]) {
+  for (const [width, colour] of [[view.small >= SMALL ? 4 : 3, tokens.surface], [view.small >= SMALL ? 2 : 1.25, tokens.ink]]) {
     context.lineWidth = width; context.strokeStyle = colour; context.stroke(edges);
   }
   context.lineJoin = "round"; context.strokeStyle = tokens.surface; context.lineWidth = 3; context.stroke(bows); context.stroke(bodies);
@@ -262,7 +235,7 @@ function drawLabels(context, labels, timesteps, view, tokens) {
 function drawOver(context, marks, labels, view, tokens, now) {
   for (const {cells, born, strong} of marks.flashes) {
     context.globalAlpha = marks.still ? 1 : Math.max(0, 1 - (now - born) / (strong ? 1400 : 700)) * (strong ? 1 : 0.55); context.strokeStyle = context.fillStyle = tokens.ink; context.lineWidth = 2;
-    const few = strong || cells.length < 400, edge = view.small >= 9 ? 2 : 1;
+    const few = strong || cells.length < 400, edge = view.small >= SMALL ? 2 : 1;
     for (const at of cells) {
       const {x, y, w, h} = cellBox({step: Math.floor(at / view.sites), site: at % view.sites}, view);
       if (few) context.strokeRect(x + edge / 2, y + edge / 2, w - edge, h - edge); else context.fillRect(x, y + h - edge, w, edge);

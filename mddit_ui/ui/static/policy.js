@@ -1,6 +1,7 @@
 // The arithmetic of a policy in the browser, so that numbers follow the brush; Python stays the authority.
 const SKIP = -1, CACHE = 0, COMPUTE = 1;
 const ACTION_OF = {"#": COMPUTE, "=": CACHE, ".": SKIP};
+const ACTION_OF_CODE = Int8Array.from({length: 128}, (_, code) => ACTION_OF[String.fromCharCode(code)] ?? SKIP);
 const ACTION_NAME = {"1": "computed", "0": "cached", "-1": "skipped"};
 
 // A table is {steps, sites, cells, locks, keep, carry, ratio}: cell (step, site) stands at step * sites + site. Locked cells keep
@@ -10,7 +11,8 @@ function tableFromRows(rows, locked, keep, carry) {
   const steps = rows.length, sites = rows[0].length;
   const table = {steps, sites, cells: new Int8Array(steps * sites), locks: new Uint8Array(steps * sites),
     keep: new Float64Array(steps * sites).fill(1), carry: carry || "residual", ratio: 1};
-  rows.forEach((row, step) => { for (let site = 0; site < sites; site++) table.cells[step * sites + site] = ACTION_OF[row[site]]; });
+  const codes = new TextEncoder().encode(rows.join(""));
+  for (let at = 0; at < codes.length; at++) table.cells[at] = ACTION_OF_CODE[codes[at]];
   if (keep && keep.length === steps) keep.forEach((row, step) => row.forEach((share, site) => { if (row.length === sites && table.cells[step * sites + site] === COMPUTE) table.keep[step * sites + site] = share; }));
   if (locked && locked.length === steps) locked.forEach((row, step) => { for (let site = 0; site < sites; site++) table.locks[step * sites + site] = Number(row[site] in ACTION_OF); });
   return table;
