@@ -47,7 +47,7 @@ class Tab(NamedTuple):
 
 
 def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
-    with gr.Row(equal_height=False):
+    with gr.Row(equal_height=False, elem_id="search-top"):
         with gr.Column(scale=4, min_width=320):
             with gr.Column(elem_classes="m-panel"):
                 form, start, estimate = search_form.build()
@@ -68,30 +68,31 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
                 take = gr.Button("Copy to editor", size="md", interactive=False, elem_id="search-take")
                 clone = gr.Button("Take its settings", size="md", interactive=False, elem_id="search-clone")
                 link = gr.Button("Copy link", size="md", interactive=False, elem_id="search-link")
-    with gr.Row(equal_height=True):
-        with gr.Column(elem_classes="m-panel", min_width=360):
-            heading("Quality against cost", "click a point: its policy and its pictures")
-            front = PlotlyChart(LATER, picture=fronts.picture, elem_id="chart-front")
-            with gr.Row(elem_classes="m-buttons"):
-                draw = gr.Button(
-                    "Make the pictures of the front", size="sm", interactive=False, elem_id="front-pictures"
-                )
-                halt = gr.Button("Cancel", size="sm", variant="stop", visible=False, elem_id="front-cancel")
-            drawn = gr.Markdown("", elem_classes="m-note", elem_id="front-note")
-        with gr.Column(elem_classes="m-panel", min_width=360):
-            heading("Convergence")
-            curve = PlotlyChart(LATER, picture=fronts.picture, elem_id="chart-curve")
-    with gr.Column(elem_classes="m-panel"):
-        heading("The chosen point", "the first caption of the search, the same seed")
-        pair = ImagePair(PairView(empty=fronts.EMPTY), elem_id="front-pair")
-        chosen = gr.State("")
-    with gr.Row(equal_height=True):
-        with gr.Column(elem_classes="m-panel", min_width=360):
-            heading("Where good policies compute", "click a cell to see it in the grid")
-            cells = PlotlyChart(LATER, elem_id="chart-depth")
-        with gr.Column(elem_classes="m-panel", min_width=360):
-            heading("Where depth goes")
-            shares = PlotlyChart(LATER, elem_id="chart-shares")
+    with gr.Column(elem_id="search-results"):  # hidden by the style sheet while there is nothing
+        with gr.Row(equal_height=True):
+            with gr.Column(elem_classes="m-panel", min_width=360):
+                heading("Quality against cost", "click a point: its policy and its pictures")
+                front = PlotlyChart(LATER, picture=fronts.picture, elem_id="chart-front")
+                with gr.Row(elem_classes="m-buttons"):
+                    draw = gr.Button(
+                        "Make the pictures of the front", size="sm", interactive=False, elem_id="front-pictures"
+                    )
+                    halt = gr.Button("Cancel", size="sm", variant="stop", visible=False, elem_id="front-cancel")
+                drawn = gr.Markdown("", elem_classes="m-note", elem_id="front-note")
+            with gr.Column(elem_classes="m-panel", min_width=360):
+                heading("Convergence")
+                curve = PlotlyChart(LATER, picture=fronts.picture, elem_id="chart-curve")
+        with gr.Column(elem_classes="m-panel"):
+            heading("The chosen point", "the first caption of the search, the same seed")
+            pair = ImagePair(PairView(empty=fronts.EMPTY), elem_id="front-pair")
+            chosen = gr.State("")
+        with gr.Row(equal_height=True):
+            with gr.Column(elem_classes="m-panel", min_width=360):
+                heading("Where good policies compute", "click a cell to see it in the grid")
+                cells = PlotlyChart(LATER, elem_id="chart-depth")
+            with gr.Column(elem_classes="m-panel", min_width=360):
+                heading("Where depth goes")
+                shares = PlotlyChart(LATER, elem_id="chart-shares")
     with gr.Column(elem_classes="m-panel"):
         with gr.Row(elem_classes="m-top m-wrap"):
             heading("Searches", "click a column to sort")
