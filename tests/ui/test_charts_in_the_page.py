@@ -65,9 +65,9 @@ def check(page: Page, chart: str, folder: Path, least_rows: int) -> None:
     read = page.inner_text(f"#{chart} .pc-read")
     assert re.fullmatch(r"[A-Z][^.!?]*(\.\d[^.!?]*)*\.", read), read  # one sentence
 
-    size = page.locator(f"#{chart} .pc-plot").evaluate("plot => [plot.clientWidth, plot.clientHeight]")
     for paper in (LIGHT.surface, DARK.surface):
         raw = saved(page, chart, "png", folder)
+        size = page.locator(f"#{chart} .pc-plot").evaluate("plot => [plot.clientWidth, plot.clientHeight]")
         assert raw.startswith(b"\x89PNG\r\n\x1a\n")
         with Image.open(io.BytesIO(raw)) as image:
             assert list(image.size) == [2 * side for side in size]

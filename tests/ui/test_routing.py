@@ -16,6 +16,7 @@ from mddit_ui.ui.tabs import routing
 from tests.routed import RATIOS, save_routed
 from tests.ui.conftest import App
 from tests.ui.test_app import CAPTION, LONG, expect_rows
+from tests.ui.test_charts_in_the_page import check
 
 STEPS = 4
 
@@ -60,7 +61,7 @@ def test_patches_lie_over_the_picture() -> None:
 
 
 @pytest.mark.slow  # a visit, and a run of another model
-def test_ratios_go_into_the_grid_and_a_run_is_watched(app: App, model: str) -> None:
+def test_every_chart_of_a_model_with_routers(app: App, model: str, tiny_pixart: str, tmp_path: Path) -> None:
     policy = Policy.from_rows(["####", "#=##", "####", "##.#"])
     config = GenerationConfig(prompts=(CAPTION,), steps=STEPS, height=64, width=64)
     page = app.page("?s=" + pack(Session(model, policy, config)))
@@ -95,3 +96,11 @@ def test_ratios_go_into_the_grid_and_a_run_is_watched(app: App, model: str) -> N
     page.click("#routing-take")
     expect_rows(page, "/".join(["####"] * STEPS))
     expect(page.locator("#policy-name input, #policy-name textarea")).to_have_value("learned ratios, target 0.5")
+    check(page, "chart-ratios", tmp_path, sum(map(len, RATIOS)))
+    check(page, "chart-tokens", tmp_path, 16)
+
+    page.click("#smooth-beside input")
+    page.get_by_role("option", name=catalog.get_model(tiny_pixart).title, exact=True).click()
+    page.click("#smooth-measure")
+    for chart in ("chart-surface", "chart-surface-beside"):
+        check(page, chart, tmp_path, 81)

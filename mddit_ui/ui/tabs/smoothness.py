@@ -94,8 +94,10 @@ def _request(spec: ModelSpec, first: ModelSpec, steps: Any, guidance: Any, sched
 def _measured(specs: list[ModelSpec], requests: list[GenerationConfig], report: Report) -> Found:
     """Called in a thread."""
     found = Found()
-    for spec, request in zip(specs, requests, strict=True):
-        title = spec.title or spec.id
+    titles = [spec.title or spec.id for spec in specs]
+    if len(set(titles)) < len(titles):
+        titles = [spec.id for spec in specs]
+    for title, spec, request in zip(titles, specs, requests, strict=True):
         report(f"{title}: loading", 0, 0)
         told = lambda event, title=title: report(f"{title}: steps", event.step + 1, event.steps)  # noqa: E731
         found.calibrations[title] = calibrate(spec.id, request, on_step=told)
