@@ -15,7 +15,7 @@ from mddit_ui.ui.api import running
 from mddit_ui.ui.display import Number
 from mddit_ui.ui.grid import GridView
 from mddit_ui.ui.locks import locks_of
-from mddit_ui.ui.parts import Inputs, heading, known_model, view_of
+from mddit_ui.ui.parts import Inputs, heading, known_model, shape_of, view_of
 from mddit_ui.ui.quotas import quotas
 
 PROMPTS = 12
@@ -93,6 +93,13 @@ def begin(
         carry=carry or "residual",
     )
     kept = locks_of(locks, policy) if keep_locked else None
+    if policy is not None and (config.start or kept):
+        rows, blocks = policy.actions.shape[1], len(shape_of(spec.id, config.steps, scheduler).sites)
+        if rows != blocks:
+            raise SearchError(
+                f"A search takes whole blocks: {spec.id} has {blocks}, the grid {rows} rows, one for each part. "
+                "Search without the grid's policy and locks, or begin with a preset."
+            )
     return service.start(quotas().check_search(config, running()), locked=kept)
 
 
