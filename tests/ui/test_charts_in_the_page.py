@@ -125,6 +125,9 @@ def test_every_chart_of_a_search_and_of_a_visit(app: App, tmp_path: Path, monkey
     page = app.page(f"?job={kept(*MORE)}")
     tab(page, "Search")
     evaluated = 2 + len(MORE)  # one more was without finite pictures
+    drawn(page, "chart-depth")
+    fill = page.locator("#chart-depth .cbfills rect").first.evaluate("rect => rect.style.fill")
+    assert fill.startswith('url("#'), fill  # or the colours go when the page's address changes
     for chart, rows in (
         ("chart-front", evaluated),
         ("chart-curve", evaluated),

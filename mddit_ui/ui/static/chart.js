@@ -52,7 +52,13 @@ function draw() {
   slider.max = Math.max(frames.length - 1, 0);
   slider.value = at;
   if (frames.length) { said.textContent = frames[at].name + " of " + frames.length; slider.setAttribute("aria-label", "Frame"); slider.setAttribute("aria-valuetext", frames[at].name); } else stopPlaying();
-  window.Plotly.react(plot, shownData(frames[at]), {...drawn.layout}, {responsive: true, displayModeBar: false, scrollZoom: false});
+  withoutBase(() => window.Plotly.react(plot, shownData(frames[at]), {...drawn.layout}, {responsive: true, displayModeBar: false, scrollZoom: false}));
+}
+// On a page with a base, plotly.js writes the page's whole address before the names of gradients and clips; they are lost when the address changes.
+function withoutBase(act) {
+  const base = document.querySelector("base[href]"), href = base && base.getAttribute("href");
+  if (base) base.removeAttribute("href");
+  try { act(); } finally { if (base) base.setAttribute("href", href); }
 }
 function stopPlaying() { clearInterval(clock); clock = null; playing.textContent = "Play"; }
 slider.addEventListener("input", () => { stopPlaying(); draw(); });
