@@ -33,10 +33,13 @@ def test_a_demo_model_is_painted_generated_and_searched(app: App, title: str, st
     assert all(any(letter.isdigit() for letter in text) for text in numbers), numbers
 
     tab(page, "Search")
+    expect(page.locator(".m-nothing")).to_be_visible()
+    expect(page.locator("#search-results")).to_be_hidden()  # until there is something to show
     page.fill("#search-evaluations input", "4")
     page.click("#search-start")
     expect(page.locator("#search-status")).to_contain_text("Finished", timeout=SEARCHED)
     expect(page.locator("#search-status")).to_contain_text("4 of 4")
+    expect(page.locator("#search-results")).to_be_visible()
     page.click("#search-take")
     expect_rows(page, rows(page, "live-grid"))
     assert len(rows(page).split("/")) == steps
