@@ -33,7 +33,7 @@ def test_a_demo_model_is_painted_generated_and_searched(app: App, title: str, st
     assert all(any(letter.isdigit() for letter in text) for text in numbers), numbers
 
     tab(page, "Search")
-    expect(page.locator(".m-nothing")).to_be_visible()
+    expect(page.locator(".m-nothing").first).to_be_visible()
     expect(page.locator("#search-results")).to_be_hidden()  # until there is something to show
     page.fill("#search-evaluations input", "4")
     page.click("#search-start")
