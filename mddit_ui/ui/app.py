@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from mddit_ui.core.errors import ConfigError, MdditError
 from mddit_ui.core.paths import data_dir
@@ -14,6 +15,7 @@ from mddit_ui.ui import api, captions, desk, download, limits, page, studio, the
 from mddit_ui.ui.errors import shown
 from mddit_ui.ui.locks import locks_of
 from mddit_ui.ui.parts import AT_ONCE, QUIET, known_model, session_of, view_of
+from mddit_ui.ui.preload import Preload
 from mddit_ui.ui.quotas import is_public, quotas
 from mddit_ui.ui.state import Session, pack
 from mddit_ui.ui.tabs import compare, library, routing, search, search_form, understand
@@ -269,7 +271,7 @@ def launch(**more: Any) -> None:
         enable_monitoring=False,
         max_file_size=limits.MAX_UPLOAD,
         state_session_capacity=500,
-        app_kwargs={"middleware": limits.middleware()},
+        app_kwargs={"middleware": [*limits.middleware(), Middleware(Preload)]},
         prevent_thread_lock=True,
         **more,
     )

@@ -1,11 +1,19 @@
 // One Plotly chart: keeps its zoom through updates, follows light and dark, is saved as picture or table, and tells clicks.
 const panel = element.querySelector(".pc"), plot = element.querySelector(".pc-plot"), empty = element.querySelector(".pc-empty"), read = element.querySelector(".pc-read");
-let listening = false, drawn = null, near = false;
+let listening = false, drawn = null, stale = true, near = false, rested = false, waiting = 0;
 
-// plotly.js is large: it is loaded when a chart comes near the screen, or when the page has long been at rest.
-new IntersectionObserver((entries, observer) => { if (entries.some((entry) => entry.isIntersecting)) { observer.disconnect(); comeNear(); } }, {rootMargin: "200px"}).observe(panel);
-setTimeout(() => window.requestIdleCallback ? requestIdleCallback(comeNear) : comeNear(), 4000);
-function comeNear() { if (!near) { near = true; show(); } }
+// Drawing a chart takes longer than a frame, so it waits until the page has nothing else to do: half a second at most where
+// the chart is in sight, as long as need be where it isn't. plotly.js is large: charts that were never in sight want it last.
+const whenIdle = window.requestIdleCallback || ((act) => setTimeout(act, 50)), notIdle = window.cancelIdleCallback || clearTimeout;
+function showSoon() { notIdle(waiting); waiting = whenIdle(show, near ? {timeout: 500} : {}); }
+function changed() { stale = true; showSoon(); }
+const sight = new IntersectionObserver((entries) => {
+  if (!element.isConnected) return sight.disconnect();
+  near = entries.at(-1).isIntersecting;
+  if (near && stale) showSoon();
+}, {rootMargin: "200px"});
+sight.observe(panel);
+setTimeout(() => { rested = true; if (stale) showSoon(); }, 4000);
 function loadPlotly() {
   if (document.querySelector("script[data-plotly]")) return;
   const script = document.createElement("script");
@@ -21,9 +29,10 @@ function show() {
   panel.classList.toggle("pc-drawn", Boolean(figure));
   drawn = figure;
   if (!figure) return;
-  if (!near) return;
-  if (!window.Plotly) { loadPlotly(); setTimeout(show, 200); return; }
+  if (!near && !(rested && panel.clientWidth)) return; // in a tab that is closed it is drawn when it is opened
+  if (!window.Plotly) { loadPlotly(); setTimeout(showSoon, 200); return; }
   draw();
+  stale = false;
   if (cell) outline();
   panel.classList.toggle("pc-clicks", figure.data.some((trace) => [trace.customdata].flat(2).some((key) => typeof key === "string" && key)));
   if (!listening) {
@@ -196,8 +205,8 @@ async function save(kind) {
   if (kind === "csv") setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 element.querySelectorAll("[data-save]").forEach((button) => button.addEventListener("click", () => save(button.dataset.save)));
-watch("value", show);
-const modes = new MutationObserver(() => { if (!element.isConnected) { modes.disconnect(); return; } show(); });
+watch("value", changed);
+const modes = new MutationObserver(() => { if (!element.isConnected) { modes.disconnect(); return; } changed(); });
 modes.observe(document.body, {attributes: true, attributeFilter: ["class"]});
 setTimeout(show, 0);
 // A hidden tab has no width: when a chart is shown again, or its panel changes, it takes the width that there is.

@@ -42,7 +42,8 @@ function draw() {
   drawLocks(context, table, layout, tokens);
   drawSkips(context, known.skips, layout, tokens["ink-faint"]);
   drawLabels(context, known.labels, known.timesteps, layout, tokens);
-  showNumbers(known); showScale(shade); showPlace(); paintOver();
+  showScale(shade); paintOver();
+  setTimeout(showNumbers); // once the cells are on the screen
   root.dataset.rows = rowsText(table);
   root.dataset.carry = table.carry;
   root.dataset.keep = (keepRows(table) || []).join("/");
@@ -65,15 +66,15 @@ function flash(cells, strong) {
 }
 
 const shareText = (share) => (100 * share).toFixed(1) + " %";
-function showNumbers(known) {
-  const {table, tally, ages} = state, total = table.cells.length;
+function showNumbers() {
+  const {table, tally, ages} = state, total = table.cells.length, known = facts();
+  if (state.dirty) return; // those of the next picture come with it
+  showPlace();
   fact("share").textContent = shareText(tally.share);
   fact("macs").textContent = known.counted ? "all blocks counted alike" : withUnit(tally.macs, "MACs") + " of " + withUnit(tally.full, "MACs") + " per image";
   fact("held").textContent = table.carry === "output" ? "Outputs held" : "Residuals held";
-  setTimeout(() => { // the dearest number, after the cells are on the screen
-    const held = table === state.table && !state.dirty ? peakResiduals(table) : null;
-    if (held !== null) fact("memory").textContent = held ? (known.residual_bytes ? withUnit(held * known.residual_bytes, "B") : held + " at once") : "none";
-  });
+  const held = peakResiduals(table);
+  fact("memory").textContent = held ? (known.residual_bytes ? withUnit(held * known.residual_bytes, "B") : held + " at once") : "none";
   const oldest = ages.reduce((a, b) => Math.max(a, b), 0);
   fact("age").textContent = oldest ? oldest + (oldest === 1 ? " step" : " steps") : "none";
   root.querySelector(".pg-predicted").hidden = !known.sensitivity;

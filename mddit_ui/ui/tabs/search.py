@@ -33,6 +33,7 @@ SHOW_JOB = """(job) => { const url = new URL(window.location.href);
   if (job) url.searchParams.set("job", job); else url.searchParams.delete("job");
   window.history.replaceState(null, "", url); }"""
 SHOW_PAIR = """() => { document.querySelector("#front-pair").scrollIntoView({block: "nearest"}); }"""
+FOLLOWED = """() => { document.dispatchEvent(new Event("mddit-followed")); }"""
 COPY_JOB = """(job) => { const url = new URL(window.location.href); url.search = "?job=" + job;
   navigator.clipboard.writeText(url.toString()).catch(() => window.prompt("Copy this link:", url.toString())); }"""
 
@@ -128,7 +129,7 @@ def build(inputs: Inputs, name: gr.Textbox, job: gr.BrowserState) -> Tab:
         outputs[1:],
         trigger_mode="always_last",
         **QUIET,
-    )
+    ).then(None, None, None, js=FOLLOWED)
     for button, verb in ((pause, service.pause), (resume, service.resume), (stop, service.stop)):
         button.click(_after(verb), [job, rival], outputs[1:], **QUIET)
     rival.focus(lambda search: gr.Dropdown(choices=searching.rivals(search)), job, rival, **QUIET)
