@@ -3,12 +3,13 @@
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import Score
+from mddit_ui.search.finals import finalists, ranked
 from mddit_ui.search.loop import Evaluation, Evaluator, Task, search
 from mddit_ui.search.space import Space
 
@@ -42,9 +43,13 @@ def kept_scores(path: Path, policies: Iterable[Policy], evaluate: Evaluator) -> 
     return {policy: known[policy.digest] for policy in policies}
 
 
-def best_of(evaluations: list[Evaluation]) -> Policy:
-    """The highest objective; of equal ones the first."""
-    return max(evaluations, key=lambda each: (each.objective == each.objective, each.objective)).policy
+def chosen(
+    path: Path, evaluations: Iterable[Evaluation], evaluate: Evaluator, objective: Callable[[Score], float]
+) -> Policy:
+    """The best policy as the app chooses it: ``evaluate`` scores the finalists on fresh seeds; scores are kept."""
+    among = finalists(evaluations)
+    again = kept_scores(path, [each.policy for each in among], evaluate)
+    return ranked(among, again, objective)[0].policy
 
 
 def _content(evaluation: Evaluation) -> dict[str, Any]:

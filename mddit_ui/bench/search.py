@@ -1,4 +1,8 @@
-"""How good the best policy is on unseen prompts after so many evaluations."""
+"""How good the best policy is on unseen prompts after so many evaluations.
+
+Each table goes into docs/results.md with its curve and what it shows: whether the default after 100 evaluations is
+behind any other method, and whether it is ahead of the best starting policy.
+"""
 
 import argparse
 import json
@@ -6,21 +10,28 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import plotly.graph_objects as go
+from plotly.colors import qualitative
+from plotly.subplots import make_subplots
 
 from mddit_ui.bench import sensitivity, throughput
-from mddit_ui.bench.kept import best_of, kept_search
-from mddit_ui.bench.page import UNSEEN_SEED, paired
-from mddit_ui.core.paths import PROMPTS, data_dir
+from mddit_ui.bench.kept import chosen, kept_search
+from mddit_ui.bench.page import UNSEEN_SEED, grid, paired, put_section
+from mddit_ui.bench.serving import save_picture
+from mddit_ui.charts import style
+from mddit_ui.core.paths import PROMPTS, ROOT, data_dir
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, SearchConfig
 from mddit_ui.core.sensitivity import Sensitivity
+from mddit_ui.search.finals import FINALISTS, FRESH_SEEDS
 from mddit_ui.search.loop import Evaluation
 from mddit_ui.search.methods import Method, Setting
+from mddit_ui.search.objective import Objective
 from mddit_ui.search.portfolio import baselines
 from mddit_ui.search.recipe import METHODS, make_task, vectors
 from mddit_ui.search.space import Space
@@ -33,6 +44,11 @@ from mddit_ui.service.measure import Trial, measure
 MARKS = (25, 50, 100, 200, 500)  # evaluations after which the best so far is judged
 RACING = " racing"  # ends the name of a variant whose bad candidates leave early
 SCREEN = 10  # proposals an evaluation, in the screened variants
+DEFAULT = SearchConfig.model_fields["method"].default
+FEW = 100  # evaluations of the default, after which it is to be as good as the others at their last mark
+START = "best start"
+HEADS = ("policies", "evaluations", "searches", "budget", "CLIP score", "gain", "PSNR, dB", "gain")
+SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "triangle-down", "star")
 
 
 def _screened(name: str) -> Callable[[Setting], Method]:
@@ -58,16 +74,20 @@ class Judgement(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One line of the table; gains over the best starting policy are paired by image, means over the seeds."""
+    """One line of the table: means over the searches, one value an image."""
 
     name: str
     evaluations: int
-    seeds: int
+    searches: int
     budget: float
-    clip: float
-    psnr: float
-    clip_gain: tuple[float, float]  # mean and its standard error
-    psnr_gain: tuple[float, float]
+    found: Judgement
+
+    def row(self, start: Judgement) -> list[str]:
+        """Its cells; gains over the best starting policy are paired by image."""
+        cells = [self.name, str(self.evaluations or ""), str(self.searches), f"{self.budget:.3f}"]
+        for values, reference in zip(self.found, start, strict=True):
+            cells += [f"{values.mean():.2f}", "{:+.2f} ± {:.2f}".format(*paired(values, reference))]
+        return cells
 
 
 class Bench:
@@ -83,13 +103,16 @@ class Bench:
         view = catalog.describe(model, steps)
         self.space = Space(view.mac_table, len(view.timesteps), budget, view.timesteps, model)
         spec = catalog.get_model(model)
-        self.request = GenerationConfig(
-            prompts=self.prompts,
-            seeds=tuple(range(len(self.prompts))),
-            steps=steps,
-            guidance_scale=spec.guidance_scale,
-            height=spec.height,
-            width=spec.width,
+        self.request, self.fresh = (
+            GenerationConfig(
+                prompts=self.prompts,
+                seeds=tuple(first + number for number in range(len(self.prompts))),
+                steps=steps,
+                guidance_scale=spec.guidance_scale,
+                height=spec.height,
+                width=spec.width,
+            )
+            for first in (0, FRESH_SEEDS)
         )
         self.sensitivity = Sensitivity.from_calibration(calibrate(model, self.request))
 
@@ -115,35 +138,115 @@ class Bench:
         print(f"{name}, seed {seed}: {len(found)} evaluations. {reason}", file=sys.stderr, flush=True)
         return found
 
+    def best(self, found: Sequence[Evaluation]) -> Policy:
+        """As the app chooses."""
+        objective = Objective.for_images(len(self.prompts))
+        return chosen(self.folder / "finals.jsonl", found, make_evaluator(self.model, self.fresh), objective)
+
     def judged(self, policy: Policy | None) -> Judgement:
         """The policy (``None``: full depth) on the unseen prompts; ``service.measure`` keeps what it has measured."""
         found = measure(self.trial, policy)
         closeness = found.psnrs if policy else [MAX_PSNR] * found.images
         return Judgement(np.array(found.clip_scores), np.array(closeness))
 
-    def table(self, names: Sequence[str], seeds: Sequence[int], evaluations: int) -> Iterator[Line]:
+    def table(self, names: Sequence[str], seeds: Sequence[int], evaluations: int) -> list[Line]:
         """Full depth, well-known schedules, the best start, then each method at each mark."""
         runs = {(name, seed): self.searched(name, seed, evaluations) for seed in seeds for name in names}
         starts = next(iter(runs.values()))
-        start = best_of([each for each in starts if each.generation == 0])
-        first = self.judged(start)
+        start = self.best([each for each in starts if each.generation == 0])
 
         def line(name: str, policies: Sequence[Policy | None], count: int = 0) -> Line:
             each = [self.judged(policy) for policy in policies]
-            clip, closeness = (np.mean([getattr(one, what) for one in each], 0) for what in ("clip", "psnr"))
+            mean = Judgement(*(np.mean([getattr(one, what) for one in each], 0) for what in Judgement._fields))
             costs = [1.0 if policy is None else self.space.table.budget(policy.actions) for policy in policies]
-            gains = (paired(clip, first.clip), paired(closeness, first.psnr))
-            return Line(name, count, len(each), float(np.mean(costs)), clip.mean(), closeness.mean(), *gains)
+            print(
+                name,
+                count or "",
+                f"CLIP {mean.clip.mean():.2f}, {mean.psnr.mean():.2f} dB",
+                file=sys.stderr,
+                flush=True,
+            )
+            return Line(name, count, len(each), float(np.mean(costs)), mean)
 
-        yield line("full depth", [None])
-        for policy in baselines(self.space):
-            yield line(policy.name, [policy])
-        yield line(f"best start: {start.name}", [start])
+        lines = [line("full depth", [None])]
+        lines += [line(policy.name, [policy]) for policy in baselines(self.space)]
+        lines += [line(f"{START}: {start.name}", [start])]
         marks = sorted({mark for mark in MARKS if mark < evaluations} | {evaluations})
-        for name in names:
-            for mark in marks:
-                until = [[each for each in runs[name, seed] if each.number <= mark] for seed in seeds]
-                yield line(name, [best_of(found) for found in until], mark)
+        for name, mark in product(names, marks):
+            until = [[each for each in runs[name, seed] if each.number <= mark] for seed in seeds]
+            lines.append(line(name, [self.best(found) for found in until], mark))
+        return lines
+
+
+def section(bench: Bench, lines: Sequence[Line], command: str, picture: str) -> str:
+    """What docs/results.md says of one table."""
+    start = _start(lines).found
+    return "\n".join(
+        [
+            f"## Methods of the search: {Path(bench.model).name}, {bench.steps} steps, budget {bench.budget:g}",
+            "",
+            f"Made with `{command}`: searches on {len(bench.prompts)} prompts; of the best {FINALISTS} so far, fresh "
+            f"seeds help to choose; judged on {len(bench.trial.prompts)} hold-out captions, seeds from {UNSEEN_SEED}; "
+            "gains are over the best starting policy, chosen alike, paired by picture.",
+            "",
+            *grid(HEADS, (line.row(start) for line in lines)),
+            "",
+            *verdicts(lines),
+            "",
+            f"![best so far on unseen captions, against evaluations]({picture})",
+        ]
+    )
+
+
+def verdicts(lines: Sequence[Line]) -> Iterator[str]:
+    """What is to be shown, and whether it is."""
+    ours = {line.evaluations: line for line in lines if line.name == DEFAULT}
+    if not ours:
+        return
+    first = ours.get(FEW) or ours[max(ours)]
+    yield f"- {_beside(first, _start(lines))}"
+    last = {line.name: line for line in lines if line.evaluations and line.name != DEFAULT}  # the most evaluations
+    yield from (f"- {_beside(first, rival)}" for rival in last.values())
+
+
+def _beside(line: Line, other: Line) -> str:
+    """Both measures, paired by picture; behind or ahead is what is beyond the standard error."""
+    said = []
+    for what, unit, values, reference in zip(("CLIP score", "PSNR"), ("", " dB"), line.found, other.found, strict=True):
+        mean, error = paired(values, reference)
+        word = "ahead" if mean > error else "BEHIND" if mean < -error else "even"
+        said.append(f"{what} {mean:+.3f} ± {error:.3f}{unit} ({word})")
+    after = f" after {other.evaluations} evaluations" if other.evaluations else ""
+    return f"{line.name} after {line.evaluations} evaluations beside {other.name}{after}: {', '.join(said)}."
+
+
+def _start(lines: Sequence[Line]) -> Line:
+    return next(line for line in lines if line.name.startswith(START))
+
+
+def curve(lines: Sequence[Line]) -> go.Figure:
+    """Best so far against evaluations, on unseen prompts: CLIP score and PSNR; the best start as a dotted line."""
+    figure = make_subplots(1, 2, subplot_titles=("CLIP score", "PSNR, dB"), figure=style.figure(False, height=380))
+    names = list(dict.fromkeys(line.name for line in lines if line.evaluations))
+    colours = style.palette(False)
+    for panel, what in enumerate(Judgement._fields, 1):
+        start = float(getattr(_start(lines).found, what).mean())
+        figure.add_hline(start, line={"color": colours.ink_faint, "width": 1.2, "dash": "dot"}, col=panel, row=1)
+        for name, colour, mark in zip(names, cycle(qualitative.Safe), cycle(SYMBOLS), strict=False):
+            own = [line for line in lines if line.name == name]
+            figure.add_scatter(
+                x=[line.evaluations for line in own],
+                y=[float(getattr(line.found, what).mean()) for line in own],
+                name=name,
+                mode="lines+markers",
+                line={"color": colour, "width": 3 if name == DEFAULT else 1.5},
+                marker={"symbol": mark, "size": 7},
+                showlegend=panel == 1,
+                row=1,
+                col=panel,
+            )
+    figure.update_xaxes(title_text="evaluations", rangemode="tozero")
+    return figure.update_layout(width=980, margin={"t": 44})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -171,7 +274,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="no table: several processes, each with other methods and the same folder, then one without this",
     )
     parts.add_argument("--tables-only", action="store_true", help="neither the predictor's table nor the throughput")
-    args = parser.parse_args(arguments)
+    parser.add_argument("--target", type=Path, default=ROOT / "docs" / "results.md")
+    given = [*(sys.argv[1:] if arguments is None else arguments)]
+    args = parser.parse_args(given)
     folder = args.folder or data_dir() / "bench"
     seeds = range(1, args.seeds + 1)
     for steps in args.steps:
@@ -181,16 +286,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 for seed, name in product(seeds, args.methods):
                     bench.searched(name, seed, args.evaluations)
                 continue
-            print(f"\n{steps} steps, budget {budget:g}, {args.images} prompts, judged on {args.unseen} others\n")
-            print("| policies | evaluations | searches | budget | CLIP score | gain | PSNR, dB | gain |")
-            print("|---|---:|---:|---:|---:|---:|---:|---:|")
-            for line in bench.table(args.methods, seeds, args.evaluations):
-                gains = [f"{mean:+.2f} ± {error:.2f}" for mean, error in (line.clip_gain, line.psnr_gain)]
-                cells = (line.name, line.evaluations or "", line.seeds, f"{line.budget:.3f}", f"{line.clip:.2f}")
-                print("|", *(f"{cell} |" for cell in (*cells, gains[0], f"{line.psnr:.2f}", gains[1])), flush=True)
+            lines = bench.table(args.methods, seeds, args.evaluations)
+            name = f"search-{Path(args.model).name}-{steps}-{budget:g}"
+            picture = Path("results") / f"{name}.svg"
+            save_picture(curve(lines), args.target.parent / picture)
+            command = " ".join(["mddit bench search", *given])
+            text = section(bench, lines, command, picture.as_posix())
+            put_section(args.target, name, text)
+            print(text, end="\n\n", flush=True)
     if not (args.searches_only or args.tables_only):
         common = ["--model", args.model, "--steps", str(args.steps[0])]
-        print()
         sensitivity.main(common)
         print()
         throughput.main([*common, "--budget", str(args.budgets[0]), "--images", str(args.images)])

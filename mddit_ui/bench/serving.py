@@ -1,5 +1,6 @@
 """The app in a process of its own, and a browser to look at it."""
 
+import json
 import os
 import signal
 import socket
@@ -11,9 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
+import plotly.graph_objects as go
+
+from mddit_ui.charts.script import PLOTLY_JS
 from mddit_ui.core.errors import MdditError
-from mddit_ui.core.paths import ROOT
+from mddit_ui.core.paths import ROOT, atomic_write
 
 ARGUMENTS = (
     "--no-sandbox --headless --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -91,3 +96,16 @@ def browser() -> Iterator[Any]:
         chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield chromium
         chromium.close()
+
+
+def save_picture(figure: go.Figure, target: Path) -> None:
+    """A figure of Plotly as a vector picture, drawn by the browser; needs no font or program of its own."""
+    with browser() as chromium:
+        page = chromium.new_page()
+        page.set_content("<div id='figure'></div>")
+        page.add_script_tag(path=PLOTLY_JS)
+        content = json.loads(figure.to_json())
+        size = {name: content["layout"][name] for name in ("width", "height")}
+        draw = "([figure, how]) => Plotly.toImage(figure, how)"
+        picture = page.evaluate(draw, [content, {"format": "svg", **size}])
+    atomic_write(target, unquote(picture.partition(",")[2]))

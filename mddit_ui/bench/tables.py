@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from mddit_ui.bench.contestants import fixed, smooth_cache, well_known
-from mddit_ui.bench.kept import kept_scores, kept_search
+from mddit_ui.bench.kept import chosen, kept_search
 from mddit_ui.bench.page import OURS, UNSEEN_SEED, Line, Sizes, Table, put_table
 from mddit_ui.bench.timing import clock
 from mddit_ui.core.errors import ModelError
@@ -27,7 +27,7 @@ from mddit_ui.core.records import GenerationConfig, ModelSpec, Score, SearchConf
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.metrics.fidelity import psnr
 from mddit_ui.models.loading import load, weights_stamp
-from mddit_ui.search.finals import FRESH_SEEDS, finalists, ranked
+from mddit_ui.search.finals import FRESH_SEEDS
 from mddit_ui.search.racing import Race
 from mddit_ui.search.recipe import METHODS, make_task
 from mddit_ui.search.space import Space
@@ -158,9 +158,8 @@ def searched(space: Space, trial: Trial, sizes: Sizes, sensitivity: Sensitivity,
     weights = hashlib.sha256(weights_stamp(catalog.get_model(trial.model)).encode()).hexdigest()[:16]
     path = data_dir() / "bench" / weights / name
     task = make_task(space, config, evaluate, sensitivity, method=METHODS[method])
-    among = finalists(kept_search(path, space, task)[0])
-    again = kept_scores(path.with_suffix(".finals.jsonl"), [each.policy for each in among], evaluate_again)
-    return ranked(among, again, task.objective)[0].policy
+    found, _ = kept_search(path, space, task)
+    return chosen(path.with_suffix(".finals.jsonl"), found, evaluate_again, task.objective)
 
 
 def shortened(trial: Trial, steps: int) -> Measurement:

@@ -16,11 +16,18 @@ def test_the_table_and_its_second_run(tiny_pixart, tmp_path, monkeypatch, capsys
     names = ["cma-es", "genetic screened"]
     arguments = ["--model", tiny_pixart, "--steps", "4", "--budgets", "0.6", "--evaluations", "8", "--images", "2"]
     arguments += ["--seeds", "2", "--methods", *names, "--folder", str(tmp_path / "kept"), "--tables-only"]
+    page = tmp_path / "results.md"
+    arguments[:0] = ["--target", str(page)]
     bench.main([*arguments[:-1], "--searches-only"])
     assert capsys.readouterr().out == ""
     bench.main(arguments)
     printed = capsys.readouterr()
-    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.out.splitlines() if "|" in line]
+    text = page.read_text()
+    assert printed.out.strip() in text
+    (picture,) = (tmp_path / "results").iterdir()
+    assert f"](results/{picture.name})" in text
+    assert picture.read_text().startswith("<svg")
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
     assert table[0][:4] == ["policies", "evaluations", "searches", "budget"]
     assert table[2][:4] == ["full depth", "", "1", "1.000"]
     assert table[3][0] == "every 2"
@@ -28,6 +35,11 @@ def test_the_table_and_its_second_run(tiny_pixart, tmp_path, monkeypatch, capsys
     assert all(float(row[3]) <= 0.6 for row in table[-3:])
     (start,) = [row for row in table if row[0].startswith("best start")]
     assert (start[5], start[7]) == ("+0.00 ± 0.00", "+0.00 ± 0.00")
+    verdicts = [line for line in text.splitlines() if line.startswith("- cma-es after 8 evaluations beside")]
+    assert [line.partition(":")[0].split(" beside ")[1] for line in verdicts] == [
+        start[0].partition(":")[0],
+        "genetic screened after 8 evaluations",
+    ]
 
     (kept,) = (tmp_path / "kept").iterdir()
     before = {path.name: path.read_bytes() for path in kept.iterdir()}
