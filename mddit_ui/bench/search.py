@@ -17,7 +17,6 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import qualitative
-from plotly.subplots import make_subplots
 
 from mddit_ui.bench import sensitivity, throughput
 from mddit_ui.bench.kept import chosen, kept_search
@@ -48,6 +47,7 @@ DEFAULT = SearchConfig.model_fields["method"].default
 FEW = 100  # evaluations of the default, after which it is to be as good as the others at their last mark
 START = "best start"
 HEADS = ("policies", "evaluations", "searches", "budget", "CLIP score", "gain", "PSNR, dB", "gain")
+COLOURS = qualitative.Safe
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "triangle-down", "star")
 
 
@@ -193,7 +193,7 @@ def section(bench: Bench, lines: Sequence[Line], command: str, picture: str) -> 
             "",
             *verdicts(lines),
             "",
-            f"![best so far on unseen captions, against evaluations]({picture})",
+            f"![gain over the best start on unseen captions, against evaluations]({picture})",
         ]
     )
 
@@ -225,28 +225,34 @@ def _start(lines: Sequence[Line]) -> Line:
 
 
 def curve(lines: Sequence[Line]) -> go.Figure:
-    """Best so far against evaluations, on unseen prompts: CLIP score and PSNR; the best start as a dotted line."""
-    figure = make_subplots(1, 2, subplot_titles=("CLIP score", "PSNR, dB"), figure=style.figure(False, height=380))
-    names = list(dict.fromkeys(line.name for line in lines if line.evaluations))
+    """Gains over the best start against evaluations, on unseen prompts, with the standard errors of the default."""
     colours = style.palette(False)
-    for panel, what in enumerate(Judgement._fields, 1):
-        start = float(getattr(_start(lines).found, what).mean())
-        figure.add_hline(start, line={"color": colours.ink_faint, "width": 1.2, "dash": "dot"}, col=panel, row=1)
-        for name, colour, mark in zip(names, cycle(qualitative.Safe), cycle(SYMBOLS), strict=False):
+    figure = style.figure(False, height=420, width=980, margin={"l": 8, "r": 12, "t": 60, "b": 8})
+    figure.update_layout(paper_bgcolor=colours.surface, xaxis2=figure.layout.xaxis, yaxis2=figure.layout.yaxis)
+    figure.update_layout(xaxis={"domain": [0, 0.46]}, xaxis2={"domain": [0.54, 1], "anchor": "y2"})
+    figure.update_layout(yaxis2={"anchor": "x2"}, legend={"y": 1.08})
+    figure.update_xaxes(title_text="evaluations", rangemode="tozero")
+    start, names = _start(lines).found, dict.fromkeys(line.name for line in lines if line.evaluations)
+    for place, (what, title) in enumerate((("clip", "gain in CLIP score"), ("psnr", "gain in PSNR, dB"))):
+        axis = "2" if place else ""
+        figure.update_layout({f"yaxis{axis}": {"title": {"text": title}, "zeroline": True}})
+        for name, colour, mark in zip(names, cycle(COLOURS), cycle(SYMBOLS), strict=False):
             own = [line for line in lines if line.name == name]
+            gains = [paired(getattr(line.found, what), getattr(start, what)) for line in own]
+            ours = name == DEFAULT
             figure.add_scatter(
                 x=[line.evaluations for line in own],
-                y=[float(getattr(line.found, what).mean()) for line in own],
+                y=[mean for mean, _ in gains],
+                error_y={"array": [error for _, error in gains], "visible": ours, "thickness": 1.5, "width": 4},
                 name=name,
                 mode="lines+markers",
-                line={"color": colour, "width": 3 if name == DEFAULT else 1.5},
+                line={"color": colours.compute if ours else colour, "width": 3 if ours else 1.5},
                 marker={"symbol": mark, "size": 7},
-                showlegend=panel == 1,
-                row=1,
-                col=panel,
+                showlegend=not place,
+                xaxis=f"x{axis}",
+                yaxis=f"y{axis}",
             )
-    figure.update_xaxes(title_text="evaluations", rangemode="tozero")
-    return figure.update_layout(width=980, margin={"t": 44})
+    return figure
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
