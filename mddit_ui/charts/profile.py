@@ -24,6 +24,7 @@ class ProfileInfo(NamedTuple):
     policy_ms: np.ndarray
     full_ms: np.ndarray
     share: np.ndarray
+    name: str = "this policy"
 
     @property
     def expected_ms(self) -> np.ndarray:
@@ -35,13 +36,18 @@ def profile_info(
     policy_seconds: Sequence[Sequence[float]],
     full_seconds: Sequence[Sequence[float]],
     share: Sequence[float] | np.ndarray,
+    name: str = "",
 ) -> ProfileInfo:
-    """From when each step ended, (runs, steps), in seconds since its run began: the median of the runs."""
+    """From when each step ended, (runs, steps), in seconds since its run began: the median of the runs.
+
+    ``name``: of the policy; the chart stays as it is when the grid shows another one.
+    """
     policy, full = (
         1000 * np.median(np.diff(np.asarray(ends, float)), axis=0) for ends in (policy_seconds, full_seconds)
     )
     first = np.array([np.nan])
-    return ProfileInfo(np.concatenate([first, policy]), np.concatenate([first, full]), np.asarray(share, float))
+    policy, full = np.concatenate([first, policy]), np.concatenate([first, full])
+    return ProfileInfo(policy, full, np.asarray(share, float), name or "this policy")
 
 
 def profile_figure(info: ProfileInfo, dark: bool) -> go.Figure:
@@ -50,7 +56,7 @@ def profile_figure(info: ProfileInfo, dark: bool) -> go.Figure:
     steps = list(range(len(info.share)))
     for values, name, paint in (
         (info.full_ms, "full depth", colours.sunken),
-        (info.policy_ms, "this policy", colours.compute),
+        (info.policy_ms, style.plain(info.name), colours.compute),
     ):
         figure.add_bar(
             x=steps,

@@ -12,8 +12,9 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from mddit_ui.charts.style import DARK, LIGHT
+from mddit_ui.core.policy import Policy
 from tests.ui.conftest import App
-from tests.ui.test_app import LONG, tab
+from tests.ui.test_app import LONG, expect_rows, tab
 from tests.ui.test_points import MORE, kept
 
 MAPS = ("Between steps", "Between blocks", "Residual size", "Sensitivity")
@@ -112,8 +113,20 @@ def test_every_chart_of_understand(app: App, tmp_path: Path) -> None:
         where = page.locator('#editor [data-fact="where"]')
         expect(where).to_contain_text(re.compile(rf"Step {step}\b.*, block {block}$"))
 
+    # What was measured stays with another policy of as many steps.
+    Policy.from_rows(["####"] * 2 + ["===="] * 4, name="from the shelf", model="tiny-pixart").save(
+        app.policies / "shelf.json"
+    )
+    tab(page, "Library")
+    page.locator("#library-list .cd-card", has_text="from the shelf").locator(".cd-load").click()
+    expect_rows(page, "####/####/====/====/====/====")
+    page.click('#editor [data-do="show-similarity"]')
+    expect(page.locator('#editor [data-fact="closeness"]')).to_contain_text("%")
+
+    tab(page, "Understand")
     page.click("#time-steps")
     check(page, "chart-time", tmp_path, 2 * STEPS)
+    expect(page.locator("#chart-time .legend")).to_contain_text("from the shelf")
     page.click("#smooth-measure")
     check(page, "chart-smooth-steps", tmp_path, STEPS - 1)
     check(page, "chart-surface", tmp_path, 81)

@@ -211,10 +211,13 @@ function awaited() {
   if (document.body.dataset.restored || !element.closest("#editor")) return false;
   try { return new URL(window.location.href).searchParams.has("s") || localStorage.getItem("mddit-session") !== null; } catch (error) { return false; }
 }
+// What was measured of a model's cells is so for any policy of as many steps.
+const alike = ({model, labels, timesteps}) => model === told.model && String([labels, timesteps]) === String([told.labels, told.timesteps]);
+const measurements = () => ({similarity: told.similarity, sensitivity: told.sensitivity, measured: told.measured});
 // A policy from the server. What was painted stays in the history; a lock stays where its cell is still the same.
 function adopt(value = content(), known = false) { // known: the rest of the page came with it
   if (!value.rows || !value.rows.length) return;
-  if (value.labels) told = value;
+  if (value.labels) told = value.sensitivity || !alike(value) ? value : {...value, ...measurements()};
   const next = tableFromRows(value.rows, value.locked, value.keep, value.carry), now = state.table, same = now && now.steps === next.steps && now.sites === next.sites;
   if (same && !value.locked) next.locks = now.locks.map((lock, at) => lock && Number(now.cells[at] === next.cells[at]));
   const changed = same ? differences(now, next) : [];

@@ -121,7 +121,7 @@ def build(inputs: Inputs, name: gr.Textbox, calibration: gr.State) -> Tab:
             share = table.by_step(session.policy.actions, session.policy.keep) / float(
                 table.site_macs.sum() + table.rest_macs
             )
-            info = profile.profile_info(ours, full, share)
+            info = profile.profile_info(ours, full, share, session.policy.name)
             return ChartView(lambda dark: profile.profile_figure(info, dark), profile.READ)
 
         try:
