@@ -88,7 +88,7 @@ COLORBAR: dict[str, Any] = {
     "len": 1,
     "ticklen": 3,
     "nticks": 5,
-    "title": {"side": "top", "font": {"size": 11.5}},
+    "title": {"side": "right", "font": {"size": 11.5}},
     "tickfont": {"size": 11},
 }
 
