@@ -10,19 +10,17 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import cycle, product
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import plotly.graph_objects as go
-from plotly.colors import qualitative
 
 from mddit_ui.bench import sensitivity, throughput
 from mddit_ui.bench.kept import chosen, kept_search
 from mddit_ui.bench.page import UNSEEN_SEED, grid, paired, put_section
 from mddit_ui.bench.serving import save_picture
-from mddit_ui.charts import style
+from mddit_ui.charts.gains import Gains, gains_figure
 from mddit_ui.core.paths import PROMPTS, ROOT, data_dir
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, SearchConfig
@@ -47,8 +45,6 @@ DEFAULT = SearchConfig.model_fields["method"].default
 FEW = 100  # evaluations of the default, after which it is to be as good as the others at their last mark
 START = "best start"
 HEADS = ("policies", "evaluations", "searches", "budget", "CLIP score", "gain", "PSNR, dB", "gain")
-COLOURS = qualitative.Safe
-SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "triangle-down", "star")
 
 
 def _screened(name: str) -> Callable[[Setting], Method]:
@@ -224,35 +220,15 @@ def _start(lines: Sequence[Line]) -> Line:
     return next(line for line in lines if line.name.startswith(START))
 
 
-def curve(lines: Sequence[Line]) -> go.Figure:
-    """Gains over the best start against evaluations, on unseen prompts, with the standard errors of the default."""
-    colours = style.palette(False)
-    figure = style.figure(False, height=420, width=980, margin={"l": 8, "r": 12, "t": 60, "b": 8})
-    figure.update_layout(paper_bgcolor=colours.surface, xaxis2=figure.layout.xaxis, yaxis2=figure.layout.yaxis)
-    figure.update_layout(xaxis={"domain": [0, 0.46]}, xaxis2={"domain": [0.54, 1], "anchor": "y2"})
-    figure.update_layout(yaxis2={"anchor": "x2"}, legend={"y": 1.08})
-    figure.update_xaxes(title_text="evaluations", rangemode="tozero")
+def gains(lines: Sequence[Line]) -> list[Gains]:
+    """Of each method over the best start, paired by picture."""
     start, names = _start(lines).found, dict.fromkeys(line.name for line in lines if line.evaluations)
-    for place, (what, title) in enumerate((("clip", "gain in CLIP score"), ("psnr", "gain in PSNR, dB"))):
-        axis = "2" if place else ""
-        figure.update_layout({f"yaxis{axis}": {"title": {"text": title}, "zeroline": True}})
-        for name, colour, mark in zip(names, cycle(COLOURS), cycle(SYMBOLS), strict=False):
-            own = [line for line in lines if line.name == name]
-            gains = [paired(getattr(line.found, what), getattr(start, what)) for line in own]
-            ours = name == DEFAULT
-            figure.add_scatter(
-                x=[line.evaluations for line in own],
-                y=[mean for mean, _ in gains],
-                error_y={"array": [error for _, error in gains], "visible": ours, "thickness": 1.5, "width": 4},
-                name=name,
-                mode="lines+markers",
-                line={"color": colours.compute if ours else colour, "width": 3 if ours else 1.5},
-                marker={"symbol": mark, "size": 7},
-                showlegend=not place,
-                xaxis=f"x{axis}",
-                yaxis=f"y{axis}",
-            )
-    return figure
+    found = []
+    for name in names:
+        own = [line for line in lines if line.name == name]
+        clip, psnr = ([paired(line.found[i], start[i]) for line in own] for i in range(len(start)))
+        found.append(Gains(name, [line.evaluations for line in own], clip, psnr))
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -295,7 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             lines = bench.table(args.methods, seeds, args.evaluations)
             name = f"search-{Path(args.model).name}-{steps}-{budget:g}"
             picture = Path("results") / f"{name}.svg"
-            save_picture(curve(lines), args.target.parent / picture)
+            save_picture(gains_figure(gains(lines), DEFAULT), args.target.parent / picture)
             command = " ".join(["mddit bench search", *given])
             text = section(bench, lines, command, picture.as_posix())
             put_section(args.target, name, text)

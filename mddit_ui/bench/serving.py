@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-import plotly.graph_objects as go
-
 from mddit_ui.charts.script import PLOTLY_JS
 from mddit_ui.core.errors import MdditError
 from mddit_ui.core.paths import ROOT, atomic_write
@@ -98,7 +96,7 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
-def save_picture(figure: go.Figure, target: Path) -> None:
+def save_picture(figure: Any, target: Path) -> None:
     """A figure of Plotly as a vector picture, drawn by the browser; needs no font or program of its own."""
     with browser() as chromium:
         page = chromium.new_page()

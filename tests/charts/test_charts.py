@@ -11,6 +11,7 @@ from mddit_ui.charts import (
     cells,
     convergence,
     depth,
+    gains,
     macs,
     profile,
     ratios,
@@ -159,6 +160,22 @@ def figures(dark: bool) -> list[go.Figure]:
 def test_every_figure_is_valid_json_in_both_modes(dark: bool) -> None:
     for figure in figures(dark):
         assert figure.to_json()
+
+
+def test_methods_lie_beside_each_other_and_the_default_has_errors() -> None:
+    rows = [
+        gains.Gains("a", [50, 100], [(0.1, 0.2), (0.3, 0.1)], [(1.0, 0.5), (2.0, 0.4)]),
+        gains.Gains("b", [50], [(0.0, 0.1)], [(-1.0, 0.3)]),
+    ]
+    traces = gains.gains_figure(rows, "a").data
+    assert [(trace.name, trace.xaxis or "x", list(trace.y)) for trace in traces] == [
+        ("a", "x", [0.1, 0.3]),
+        ("b", "x", [0.0]),
+        ("a", "x2", [1.0, 2.0]),
+        ("b", "x2", [-1.0]),
+    ]
+    assert [trace.error_y.visible for trace in traces] == [True, False, True, False]
+    assert list(traces[2].error_y.array) == [0.5, 0.4]
 
 
 def test_names_of_people_are_text_in_a_chart() -> None:
