@@ -1,12 +1,14 @@
 """Searches whose evaluations are kept in a file: what is there is not made again."""
 
 import json
+import lzma
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from mddit_ui.core.paths import atomic_write
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import Score
 from mddit_ui.search.finals import finalists, ranked
@@ -50,6 +52,19 @@ def chosen(
     among = finalists(evaluations)
     again = kept_scores(path, [each.policy for each in among], evaluate)
     return ranked(among, again, objective)[0].policy
+
+
+def pack(folder: Path, archive: Path) -> None:
+    """Put what a folder keeps into an archive that is small enough to be published."""
+    for path in folder.glob("*.jsonl"):
+        atomic_write(archive / f"{path.name}.xz", lzma.compress(path.read_bytes()))
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Take from an archive what the folder doesn't have."""
+    for path in archive.glob("*.jsonl.xz"):
+        if not (kept := folder / path.stem).exists():
+            atomic_write(kept, lzma.decompress(path.read_bytes()))
 
 
 def _content(evaluation: Evaluation) -> dict[str, Any]:

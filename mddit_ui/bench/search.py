@@ -1,7 +1,8 @@
 """How good the best policy is on unseen prompts after so many evaluations.
 
 Each table goes into docs/results.md with its curve and what it shows: whether the default after 100 evaluations is
-behind any other method, and whether it is ahead of the best starting policy.
+behind any other method, and whether it is ahead of the best starting policy. The evaluations lie beside the results;
+what is there is not made again, so that a table grows by more seeds, methods and evaluations.
 """
 
 import argparse
@@ -12,12 +13,12 @@ from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mddit_ui.bench import sensitivity, throughput
-from mddit_ui.bench.kept import chosen, kept_search
+from mddit_ui.bench.kept import chosen, kept_search, pack, unpack
 from mddit_ui.bench.page import UNSEEN_SEED, grid, paired, put_section
 from mddit_ui.bench.serving import save_picture
 from mddit_ui.charts.gains import Gains, gains_figure
@@ -39,7 +40,7 @@ from mddit_ui.service.generate import MAX_PSNR
 from mddit_ui.service.measure import Trial, measure
 
 MARKS = (25, 50, 100, 200, 500)  # evaluations after which the best so far is judged
-RACING = " racing"  # ends the name of a variant whose bad candidates leave early
+SETTINGS: dict[str, dict[str, Any]] = {"racing": {"racing": True}, "by CLIP": {"closeness": 0.0}}  # after a method
 SCREEN = 10  # proposals an evaluation, in the screened variants
 DEFAULT = SearchConfig.model_fields["method"].default
 FEW = 100  # evaluations of the default, after which it is to be as good as the others at their last mark
@@ -59,6 +60,11 @@ VARIANTS: dict[str, Callable[[Setting], Method]] = {
     "cma-es cosines": partial(vectors, optimizer="cma-es", encoding="cosines"),
     "cma-es calibrated": partial(vectors, optimizer="cma-es", encoding="calibrated"),
     "sep-cma-es cells": partial(vectors, optimizer="sep-cma-es", encoding="cells"),
+}
+# (method, changes of the settings) of each name
+NAMES = {
+    **{method: (method, {}) for method in VARIANTS},
+    **{f"{method} {what}": (method, changes) for method in VARIANTS for what, changes in SETTINGS.items()},
 }
 
 
@@ -87,11 +93,17 @@ class Line(NamedTuple):
 
 
 class Bench:
-    """One model, number of steps and budget; everything that was evaluated is kept in ``folder`` and used again."""
+    """One model, number of steps and budget.
 
-    def __init__(self, model: str, steps: int, budget: float, images: int, unseen: int, folder: Path) -> None:
-        self.folder = folder / f"{Path(model).name}-{steps}-{budget:g}-{images}"
-        self.folder.mkdir(parents=True, exist_ok=True)
+    Everything that was evaluated is kept in ``folder`` and used again, after what ``archive`` has of it.
+    """
+
+    def __init__(
+        self, model: str, steps: int, budget: float, images: int, unseen: int, folder: Path, archive: Path
+    ) -> None:
+        name = f"{Path(model).name}-{steps}-{budget:g}-{images}"
+        self.folder, self.archive = folder / name, archive / name
+        unpack(self.archive, self.folder)
         self.model, self.steps, self.budget = model, steps, budget
         self.prompts = tuple(json.loads((PROMPTS / "search.json").read_text())[:images])
         unseen_prompts = tuple(json.loads((PROMPTS / "holdout.json").read_text())[:unseen])
@@ -112,31 +124,26 @@ class Bench:
         )
         self.sensitivity = Sensitivity.from_calibration(calibrate(model, self.request))
 
+    def config(self, **changes: Any) -> SearchConfig:
+        return SearchConfig(model=self.model, prompts=self.prompts, steps=self.steps, budget=self.budget, **changes)
+
     def searched(self, name: str, seed: int, evaluations: int) -> list[Evaluation]:
         """The evaluations of a search, from its file as far as they are there."""
-        config = SearchConfig(
-            model=self.model,
-            prompts=self.prompts,
-            steps=self.steps,
-            budget=self.budget,
-            evaluations=evaluations,
-            seed=seed,
-            racing=name.endswith(RACING),
-        )
+        method, changes = NAMES[name]
         task = make_task(
             self.space,
-            config,
+            self.config(evaluations=evaluations, seed=seed, **changes),
             lambda policies, race=None: make_evaluator(self.model, self.request, quick=True)(policies, race),
             self.sensitivity,
-            method=VARIANTS[name.removesuffix(RACING)],
+            method=VARIANTS[method],
         )
         found, reason = kept_search(self.folder / f"{name.replace(' ', '-')}-{seed}.jsonl", self.space, task)
         print(f"{name}, seed {seed}: {len(found)} evaluations. {reason}", file=sys.stderr, flush=True)
         return found
 
-    def best(self, found: Sequence[Evaluation]) -> Policy:
-        """As the app chooses."""
-        objective = Objective.for_images(len(self.prompts))
+    def best(self, found: Sequence[Evaluation], name: str = DEFAULT) -> Policy:
+        """As the app chooses, by the objective of the search."""
+        objective = Objective.of(self.config(**NAMES[name][1]))
         return chosen(self.folder / "finals.jsonl", found, make_evaluator(self.model, self.fresh), objective)
 
     def judged(self, policy: Policy | None) -> Judgement:
@@ -170,48 +177,57 @@ class Bench:
         marks = sorted({mark for mark in MARKS if mark < evaluations} | {evaluations})
         for name, mark in product(names, marks):
             until = [[each for each in runs[name, seed] if each.number <= mark] for seed in seeds]
-            lines.append(line(name, [self.best(found) for found in until], mark))
+            lines.append(line(name, [self.best(found, name) for found in until], mark))
         return lines
 
 
 def section(bench: Bench, lines: Sequence[Line], command: str, picture: str) -> str:
     """What docs/results.md says of one table."""
-    start = _start(lines).found
+    start, objective = _start(lines).found, Objective.of(bench.config())
     return "\n".join(
         [
             f"## Methods of the search: {Path(bench.model).name}, {bench.steps} steps, budget {bench.budget:g}",
             "",
             f"Made with `{command}`: searches on {len(bench.prompts)} prompts; of the best {FINALISTS} so far, fresh "
             f"seeds help to choose; judged on {len(bench.trial.prompts)} hold-out captions, seeds from {UNSEEN_SEED}; "
-            "gains are over the best starting policy, chosen alike, paired by picture.",
+            "gains are over the best starting policy, chosen alike, paired by picture. All evaluations are in "
+            f"[{bench.archive.name}](results/searches/{bench.archive.name}), and are not made again.",
             "",
             *grid(HEADS, (line.row(start) for line in lines)),
             "",
-            *verdicts(lines),
+            f"Ahead and behind are beyond the standard error; the objective of these searches is CLIP score + "
+            f"{objective.closeness:g} x PSNR:",
+            "",
+            *verdicts(lines, objective),
             "",
             f"![gain over the best start on unseen captions, against evaluations]({picture})",
         ]
     )
 
 
-def verdicts(lines: Sequence[Line]) -> Iterator[str]:
+def verdicts(lines: Sequence[Line], objective: Objective) -> Iterator[str]:
     """What is to be shown, and whether it is."""
     ours = {line.evaluations: line for line in lines if line.name == DEFAULT}
     if not ours:
         return
     first = ours.get(FEW) or ours[max(ours)]
-    yield f"- {_beside(first, _start(lines))}"
+    yield f"- {_beside(first, _start(lines), objective)}"
     last = {line.name: line for line in lines if line.evaluations and line.name != DEFAULT}  # the most evaluations
-    yield from (f"- {_beside(first, rival)}" for rival in last.values())
+    yield from (f"- {_beside(first, rival, objective)}" for rival in last.values())
 
 
-def _beside(line: Line, other: Line) -> str:
-    """Both measures, paired by picture; behind or ahead is what is beyond the standard error."""
+def _beside(line: Line, other: Line, objective: Objective) -> str:
+    """What the search maximises and its parts, paired by picture; behind or ahead: beyond the standard error."""
+    clip, closeness = (one - another for one, another in zip(line.found, other.found, strict=True))
     said = []
-    for what, unit, values, reference in zip(("CLIP score", "PSNR"), ("", " dB"), line.found, other.found, strict=True):
-        mean, error = paired(values, reference)
+    for what, gain in (
+        ("objective", clip + objective.closeness * closeness),
+        ("CLIP score", clip),
+        ("PSNR", closeness),
+    ):
+        mean, error = paired(gain, 0.0)
         word = "ahead" if mean > error else "BEHIND" if mean < -error else "even"
-        said.append(f"{what} {mean:+.3f} ± {error:.3f}{unit} ({word})")
+        said.append(f"{what} {mean:+.3f} ± {error:.3f} ({word})")
     after = f" after {other.evaluations} evaluations" if other.evaluations else ""
     return f"{line.name} after {line.evaluations} evaluations beside {other.name}{after}: {', '.join(said)}."
 
@@ -239,10 +255,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--methods",
         nargs="+",
-        choices=[*VARIANTS, *(name + RACING for name in VARIANTS)],
+        choices=list(NAMES),
         default=list(VARIANTS),
         metavar="METHOD",
-        help=f"of {', '.join(VARIANTS)}; each also with '{RACING}' at its end (default: all without)",
+        help=f"of {', '.join(VARIANTS)}; each also with {' or '.join(SETTINGS)} after it (default: all without)",
     )
     parser.add_argument("--seeds", type=int, default=3, help="searches of each method (default 3)")
     parser.add_argument("--evaluations", type=int, default=500)
@@ -260,20 +276,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = [*(sys.argv[1:] if arguments is None else arguments)]
     args = parser.parse_args(given)
     folder = args.folder or data_dir() / "bench"
+    results = args.target.parent / "results"
     seeds = range(1, args.seeds + 1)
     for steps in args.steps:
         for budget in args.budgets:
-            bench = Bench(args.model, steps, budget, args.images, args.unseen, folder)
+            bench = Bench(args.model, steps, budget, args.images, args.unseen, folder, results / "searches")
             if args.searches_only:
                 for seed, name in product(seeds, args.methods):
                     bench.searched(name, seed, args.evaluations)
                 continue
             lines = bench.table(args.methods, seeds, args.evaluations)
             name = f"search-{Path(args.model).name}-{steps}-{budget:g}"
-            picture = Path("results") / f"{name}.svg"
-            save_picture(gains_figure(gains(lines), DEFAULT), args.target.parent / picture)
+            save_picture(gains_figure(gains(lines), DEFAULT), results / f"{name}.svg")
+            pack(bench.folder, bench.archive)
             command = " ".join(["mddit bench search", *given])
-            text = section(bench, lines, command, picture.as_posix())
+            text = section(bench, lines, command, f"results/{name}.svg")
             put_section(args.target, name, text)
             print(text, end="\n\n", flush=True)
     if not (args.searches_only or args.tables_only):

@@ -31,6 +31,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "(0.3:0.8)",
     )
     parser.add_argument("--method", choices=get_args(MethodName), default="cma-es", help="default cma-es")
+    add_closeness(parser)
     parser.add_argument(
         "--racing",
         action="store_true",
@@ -78,6 +79,7 @@ def run(args: Namespace) -> None:
         least_budget=least,
         method=args.method,
         ratios=args.ratios,
+        closeness=args.closeness,
         racing=args.racing,
         evaluations=args.evaluations,
         seed=args.search_seed,
@@ -103,6 +105,15 @@ def start_of(args: Namespace, spec: ModelSpec) -> tuple[str, ...]:
     if policy.actions.shape[1] != len(view.sites):
         raise PolicyError(f"{policy.name!r} has {policy.actions.shape[1]} blocks; {spec.id} has {len(view.sites)}.")
     return policy.resample(timesteps=view.timesteps).rows
+
+
+def add_closeness(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--closeness",
+        type=float,
+        help="points of CLIP score that one dB of PSNR against full depth is worth; 0: the CLIP score alone "
+        "(default: 4 / prompts)",
+    )
 
 
 def budgets(text: str) -> tuple[float | None, float]:

@@ -5,7 +5,7 @@ from typing import get_args
 
 from mddit_ui.cli.options import add_json
 from mddit_ui.cli.output import emit, say, table
-from mddit_ui.cli.search import budgets
+from mddit_ui.cli.search import add_closeness, budgets
 from mddit_ui.cli.searched import find_search
 from mddit_ui.cli.verb import Verb
 from mddit_ui.cli.watch import budget_of, follow, report, summary, tried
@@ -50,6 +50,7 @@ def _add_clone(parser: ArgumentParser) -> None:
     _add_resume(parser)
     parser.add_argument("--budget", type=budgets, help="another one, or a range (0.3:0.8)")
     parser.add_argument("--method", choices=get_args(MethodName))
+    add_closeness(parser)
     parser.add_argument("--evaluations", type=int, help="policies to try")
     parser.add_argument("--population", type=int, help="policies of a generation")
     parser.add_argument("--sigma", type=float, help="how far the first generation spreads")
@@ -86,7 +87,7 @@ def _resume(args: Namespace) -> None:
 def _clone(args: Namespace) -> None:
     from mddit_ui.service import searches
 
-    wishes = {name: getattr(args, name) for name in ("method", "evaluations", "population", "sigma")}
+    wishes = {name: getattr(args, name) for name in ("method", "closeness", "evaluations", "population", "sigma")}
     changes = {name: wish for name, wish in {**wishes, "seed": args.search_seed}.items() if wish is not None}
     if args.budget:
         changes["least_budget"], changes["budget"] = args.budget

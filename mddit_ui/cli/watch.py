@@ -60,6 +60,7 @@ def summary(row: SearchRow) -> dict[str, Any]:
         "state": row.state,
         "model": row.config.model,
         "method": row.config.method,
+        "closeness": row.config.closeness,
         "budget": row.config.budget,
         "least_budget": row.config.least_budget,
         "done": row.done,

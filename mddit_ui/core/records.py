@@ -157,7 +157,8 @@ class SearchConfig(Record):
 
     ``budget``: at most that; with ``least_budget`` the policies are spread from that one to it. ``start``: rows of a
     policy that it starts from too, besides those that it makes itself; cut to the budget where it costs more.
-    ``carry``: what the cached cells of all its policies reuse.
+    ``carry``: what the cached cells of all its policies reuse. ``closeness``: points of CLIP score that one dB of PSNR
+    against full depth is worth, 0 for the CLIP score alone; ``None`` for a tie-breaker that suits so many prompts.
     """
 
     model: Annotated[str, Field(min_length=1, max_length=200)]
@@ -170,6 +171,7 @@ class SearchConfig(Record):
     least_budget: Annotated[float, Field(ge=0.05, le=1)] | None = None
     method: MethodName = "cma-es"
     ratios: bool = False  # of tokens, too, where the model has routers
+    closeness: Annotated[float, Field(ge=0, le=1000)] | None = None
     racing: bool = False  # at one budget, policies behind after some of the prompts are not evaluated on all
     evaluations: Annotated[int, Field(ge=1, le=100_000)] = 100
     seed: Annotated[int, Field(ge=1, lt=2**31)] = 1

@@ -68,7 +68,7 @@ def make_task(
         starts=list(dict.fromkeys(islice(_in_turn(starts), count))),
         method=methods,
         evaluate=evaluate,
-        objective=Objective.for_images(images),
+        objective=Objective.of(config),
         evaluations=config.evaluations,
         racing=Racing.halving(images) if config.racing and len(levels) == 1 else Racing(images),
     )

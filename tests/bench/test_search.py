@@ -1,6 +1,7 @@
 """The table of searches on the tiny model: all its lines, in their order; a second run makes nothing again."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def test_the_table_and_its_second_run(tiny_pixart, tmp_path, monkeypatch, capsys
     printed = capsys.readouterr()
     text = page.read_text()
     assert printed.out.strip() in text
-    (picture,) = (tmp_path / "results").iterdir()
+    (picture,) = (tmp_path / "results").glob("*.svg")
     assert f"](results/{picture.name})" in text
     assert picture.read_text().startswith("<svg")
     table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
@@ -41,8 +42,15 @@ def test_the_table_and_its_second_run(tiny_pixart, tmp_path, monkeypatch, capsys
         "genetic screened after 8 evaluations",
     ]
 
+    assert "CLIP score + 2 x PSNR" in text  # two prompts
+    assert all(" objective " in line for line in verdicts)
+
     (kept,) = (tmp_path / "kept").iterdir()
     before = {path.name: path.read_bytes() for path in kept.iterdir()}
+    shutil.rmtree(kept)
+    bench.main(arguments)
+    assert capsys.readouterr().out == printed.out
+    assert before == {path.name: path.read_bytes() for path in kept.iterdir()}  # from what lies beside the results
     cut = kept / "cma-es-2.jsonl"
     cut.write_bytes(b"".join(before[cut.name].splitlines(keepends=True)[:6])[:-20])  # killed while it wrote
     bench.main(arguments)

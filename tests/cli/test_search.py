@@ -89,11 +89,12 @@ def test_pause_resume_and_stop(start: list[str], capsys: pytest.CaptureFixture):
     assert json_of(capsys, "searches", search)["done"] < 5000
 
     changes = ["--budget", "0.4:0.9", "--evaluations", "4000", "--method", "random", "--search-seed", "7"]
+    changes += ["--closeness", "0"]
     other = json_of(capsys, "clone", search, *changes, "--detach")
     assert main(["stop", other["id"]]) == 0
     assert other["id"] != search
     assert (other["least_budget"], other["budget"], other["evaluations"]) == (0.4, 0.9, 4000)
-    assert other["method"] == "random"
+    assert (other["method"], other["closeness"]) == ("random", 0.0)
     assert main(["clone", search, "--budget", "1.5"]) == 1
     assert "budget" in capsys.readouterr().err
 

@@ -30,6 +30,7 @@ class Form(NamedTuple):
     prompts: gr.Textbox
     least: gr.Number
     method: gr.Dropdown
+    closeness: gr.Number
     warm: gr.Checkbox
     locked: gr.Checkbox
     carry: gr.Radio
@@ -50,6 +51,15 @@ def build() -> tuple[Form, gr.Button, gr.Markdown]:
         method = gr.Dropdown(
             list(get_args(MethodName)), value="cma-es", label="Optimiser", min_width=110, elem_id="search-method"
         )
+    closeness = Number(
+        None,
+        label="Points of CLIP score a dB of PSNR is worth",
+        placeholder="4 / captions; 0: CLIP score alone",
+        minimum=0,
+        maximum=1000,
+        step=0.05,
+        elem_id="search-closeness",
+    )
     prompts = gr.Textbox(label="Captions, one a line", lines=5, max_lines=8, elem_id="search-prompts")
     warm = gr.Checkbox(False, label="Start from the policy in the grid, too", elem_id="search-warm")
     locked = gr.Checkbox(True, label="Locked cells of the grid stay as they are", elem_id="search-locked")
@@ -63,7 +73,8 @@ def build() -> tuple[Form, gr.Button, gr.Markdown]:
     estimate = gr.Markdown("", elem_classes="m-note", elem_id="search-estimate")
     with gr.Row(elem_classes="m-buttons"):
         start = gr.Button("Start search", variant="primary", size="md", elem_id="search-start")
-    return Form(budget, evaluations, seed, prompts, least, method, warm, locked, carry), start, estimate
+    form = Form(budget, evaluations, seed, prompts, least, method, closeness, warm, locked, carry)
+    return form, start, estimate
 
 
 def begin(
@@ -74,7 +85,7 @@ def begin(
     Raises:
         ConfigError, SearchError, PolicyError: it can't be done; the message says why.
     """
-    share, count, seed, lines, low, method, warm, keep_locked, carry = values
+    share, count, seed, lines, low, method, closeness, warm, keep_locked, carry = values
     spec = known_model(model)
     texts = _captions(lines)
     config = SearchConfig(
@@ -89,6 +100,7 @@ def begin(
         seed=int(seed or 1),
         least_budget=float(low) / 100 if low else None,
         method=method,
+        closeness=closeness,
         start=policy.rows if warm and policy is not None else None,
         carry=carry or "residual",
     )
@@ -116,7 +128,7 @@ def settings(search: Any, model: Any, policy: Policy | None, steps: Any, schedul
     grid = _grid(row)
     if grid is None and (steps, scheduler) != (config.steps, config.scheduler):
         grid = view_of(config.model, policy, config.steps, config.scheduler)
-    return [*asked, least, config.method, *switches, grid or gr.skip(), *how]
+    return [*asked, least, config.method, config.closeness, *switches, grid or gr.skip(), *how]
 
 
 def estimate(model: Any, steps: Any, budget: Any, evaluations: Any, lines: Any) -> str:
