@@ -111,10 +111,12 @@ def start_search(
     seed: int = 1,
     start: list[str] | None = None,
     carry: str = "residual",
+    closeness: float | None = None,
 ) -> str:
     """Begin a search for the best depth schedule within a share of the full MACs; returns its id.
 
     start: rows of a depth schedule that it starts from, besides those of its own; carry as in generate.
+    closeness: points of CLIP score that one dB of PSNR against full depth is worth; 0 for the CLIP score alone.
     """
     spec = known_model(model)
     config = SearchConfig(
@@ -126,6 +128,7 @@ def start_search(
         budget=budget,
         evaluations=evaluations,
         seed=seed,
+        closeness=closeness,
         start=tuple(start) if start else None,
         carry=carry,  # type: ignore[arg-type]  # checked by the record
     )

@@ -128,7 +128,7 @@ def test_a_point_is_chosen_by_keys_and_seen_by_mouse(app: App, monkeypatch: pyte
     expect_rows(page, "/".join(MINE))
     expect(page.locator("#search-warm input")).to_be_checked()
     expect(page.locator("#search-evaluations input")).to_have_value("3")
-    expect(page.locator("#search-closeness input")).to_have_value("0.25")
+    expect(page.locator("#search-closeness input")).to_have_value("CLIP score + 0.25 x PSNR")
 
 
 def test_a_cell_of_a_heat_map_is_found_by_keys_and_shown_in_the_grid(app: App, monkeypatch: pytest.MonkeyPatch) -> None:

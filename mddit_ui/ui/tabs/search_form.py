@@ -19,6 +19,7 @@ from mddit_ui.ui.parts import Inputs, heading, known_model, shape_of, view_of
 from mddit_ui.ui.quotas import quotas
 
 PROMPTS = 12
+BOTH = "both"  # weighed as suits so many captions
 
 
 class Form(NamedTuple):
@@ -30,7 +31,7 @@ class Form(NamedTuple):
     prompts: gr.Textbox
     least: gr.Number
     method: gr.Dropdown
-    closeness: gr.Number
+    closeness: gr.Dropdown
     warm: gr.Checkbox
     locked: gr.Checkbox
     carry: gr.Radio
@@ -51,15 +52,7 @@ def build() -> tuple[Form, gr.Button, gr.Markdown]:
         method = gr.Dropdown(
             list(get_args(MethodName)), value="cma-es", label="Optimiser", min_width=110, elem_id="search-method"
         )
-    closeness = Number(
-        None,
-        label="Points of CLIP score a dB of PSNR is worth",
-        placeholder="4 / captions; 0: CLIP score alone",
-        minimum=0,
-        maximum=1000,
-        step=0.05,
-        elem_id="search-closeness",
-    )
+    closeness = gr.Dropdown(**_objectives(None), label="Look for the highest", elem_id="search-closeness")
     prompts = gr.Textbox(label="Captions, one a line", lines=5, max_lines=8, elem_id="search-prompts")
     warm = gr.Checkbox(False, label="Start from the policy in the grid, too", elem_id="search-warm")
     locked = gr.Checkbox(True, label="Locked cells of the grid stay as they are", elem_id="search-locked")
@@ -100,7 +93,7 @@ def begin(
         seed=int(seed or 1),
         least_budget=float(low) / 100 if low else None,
         method=method,
-        closeness=closeness,
+        closeness=None if closeness == BOTH else float(closeness),
         start=policy.rows if warm and policy is not None else None,
         carry=carry or "residual",
     )
@@ -128,7 +121,15 @@ def settings(search: Any, model: Any, policy: Policy | None, steps: Any, schedul
     grid = _grid(row)
     if grid is None and (steps, scheduler) != (config.steps, config.scheduler):
         grid = view_of(config.model, policy, config.steps, config.scheduler)
-    return [*asked, least, config.method, config.closeness, *switches, grid or gr.skip(), *how]
+    return [
+        *asked,
+        least,
+        config.method,
+        gr.Dropdown(**_objectives(config.closeness)),
+        *switches,
+        grid or gr.skip(),
+        *how,
+    ]
 
 
 def estimate(model: Any, steps: Any, budget: Any, evaluations: Any, lines: Any) -> str:
@@ -161,6 +162,17 @@ def _grid(row: SearchRow) -> GridView | None:
     policy = Policy(repair(actions_from_rows(rows)), carry=row.config.carry, name="as a search began")
     view = view_of(row.config.model, policy, row.config.steps, row.config.scheduler)
     return replace(view, locked=row.locked)
+
+
+def _objectives(closeness: float | None) -> dict[str, Any]:
+    """What may be looked for, a search's own closeness among it, and which of them that is."""
+    choices: list[tuple[str, Any]] = [
+        ("CLIP score and closeness to full depth", BOTH),
+        ("CLIP score alone", 0.0),
+    ]
+    if closeness:
+        choices.append((f"CLIP score + {closeness:g} x PSNR", closeness))
+    return {"choices": choices, "value": BOTH if closeness is None else closeness}
 
 
 def _captions(lines: Any) -> tuple[str, ...]:
