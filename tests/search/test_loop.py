@@ -10,6 +10,7 @@ from mddit_ui.core.records import Score, SearchConfig
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.search.archive import Archive
 from mddit_ui.search.loop import BLIND_GENERATIONS, RESTARTS, STALE_GENERATIONS, search
+from mddit_ui.search.objective import Objective
 from mddit_ui.search.recipe import METHODS
 from mddit_ui.search.recipe import make_task as make
 from mddit_ui.search.space import Space
@@ -106,6 +107,11 @@ def test_a_range_of_budgets_is_spread_over():
     objectives = [best.within(budget).objective for budget in (0.2, 0.35, 0.5)]
     assert objectives == sorted(objectives)
     assert best.within(0.19) is None
+
+
+def test_the_config_says_what_closeness_is_worth():
+    assert make_task(closeness=0.25).objective == Objective(0.25)
+    assert make_task().objective == Objective(0.5)
 
 
 def test_racing_saves_pictures_and_finds_as_much():
