@@ -31,7 +31,7 @@ from mddit_ui.search.loop import Evaluation
 from mddit_ui.search.methods import Method, Setting
 from mddit_ui.search.objective import Objective
 from mddit_ui.search.portfolio import baselines
-from mddit_ui.search.recipe import METHODS, make_task, vectors
+from mddit_ui.search.recipe import METHODS, make_task, population, vectors
 from mddit_ui.search.space import Space
 from mddit_ui.service import catalog
 from mddit_ui.service.calibrate import calibrate
@@ -130,14 +130,16 @@ class Bench:
     def searched(self, name: str, seed: int, evaluations: int) -> list[Evaluation]:
         """The evaluations of a search, from its file as far as they are there."""
         method, changes = NAMES[name]
+        config = self.config(evaluations=evaluations, seed=seed, **changes)
         task = make_task(
             self.space,
-            self.config(evaluations=evaluations, seed=seed, **changes),
+            config,
             lambda policies, race=None: make_evaluator(self.model, self.request, quick=True)(policies, race),
             self.sensitivity,
             method=VARIANTS[method],
         )
-        found, reason = kept_search(self.folder / f"{name.replace(' ', '-')}-{seed}.jsonl", self.space, task)
+        kept = f"{name.replace(' ', '-')}-{seed}-by-{population(config)}.jsonl"  # goes on only as it began
+        found, reason = kept_search(self.folder / kept, self.space, task)
         print(f"{name}, seed {seed}: {len(found)} evaluations. {reason}", file=sys.stderr, flush=True)
         return found
 

@@ -92,6 +92,11 @@ def budgets(config: SearchConfig) -> list[float]:
     return np.linspace(config.budget, config.least_budget, count).tolist()
 
 
+def population(config: SearchConfig) -> int:
+    """Policies of a generation."""
+    return config.population or min(max(config.evaluations // GENERATIONS, 8), 16)
+
+
 def _setting(
     space: Space,
     config: SearchConfig,
@@ -106,7 +111,7 @@ def _setting(
         starts=[policy for policy, _ in fitting],
         losses=[loss for _, loss in fitting],
         seed=config.seed + restarts,
-        population=config.population or min(max(config.evaluations // GENERATIONS, 8), 16),
+        population=population(config),
         sigma=config.sigma * 2**restarts,
         sensitivity=sensitivity,
     )

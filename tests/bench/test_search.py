@@ -51,7 +51,7 @@ def test_the_table_and_its_second_run(tiny_pixart, tmp_path, monkeypatch, capsys
     bench.main(arguments)
     assert capsys.readouterr().out == printed.out
     assert before == {path.name: path.read_bytes() for path in kept.iterdir()}  # from what lies beside the results
-    cut = kept / "cma-es-2.jsonl"
+    cut = kept / "cma-es-2-by-8.jsonl"
     cut.write_bytes(b"".join(before[cut.name].splitlines(keepends=True)[:6])[:-20])  # killed while it wrote
     bench.main(arguments)
     assert capsys.readouterr().out == printed.out
