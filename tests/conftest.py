@@ -4,8 +4,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
+hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is slow, not wrong
+hypothesis.settings.load_profile("untimed")
 os.environ.setdefault("MDDIT_DEVICE", "cpu")
 os.environ.setdefault("MDDIT_DTYPE", "float32")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

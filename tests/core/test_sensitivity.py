@@ -58,7 +58,7 @@ def test_whole_steps_come_from_the_last_output():
         Sensitivity(np.ones((2, 3, 1)), ones, np.ones((2, 2)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     actions=hnp.arrays(np.int8, (5, 3), elements=st.sampled_from([-1, 0, 1])),
     cell=st.tuples(st.integers(0, 4), st.integers(0, 2)),

@@ -46,7 +46,7 @@ def simulate(policy: Policy, timesteps: list[float]) -> tuple[list[float], int]:
     return outputs, most * BYTES
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(policies())
 def test_against_a_naive_simulation(policy: Policy):
     steps, sites = policy.actions.shape

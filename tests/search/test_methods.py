@@ -171,7 +171,7 @@ def test_a_search_on_the_toy_beats_its_start(name):
     assert best < 0.7 * score.latent_error
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data(), space=spaces(), name=st.sampled_from(sorted(ENCODINGS)))
 def test_every_encoding_is_legal_and_within_a_cell_of_the_budget(data, space, name):
     start = space.policy(np.random.default_rng(data.draw(st.integers(0, 9))).normal(size=space.shape))
@@ -188,7 +188,7 @@ def test_every_encoding_is_legal_and_within_a_cell_of_the_budget(data, space, na
     np.testing.assert_array_equal(policy.actions[kept], space.locked[kept])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(space=spaces(), seed=st.integers(0, 99))
 def test_within_leaves_alone_what_fits_and_cuts_the_rest(space, seed):
     actions = np.random.default_rng(seed).integers(-1, 2, space.shape).astype(np.int8)

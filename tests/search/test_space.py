@@ -31,7 +31,7 @@ def spaces(draw):
         assume(False)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data(), space=spaces())
 def test_any_scores_give_a_legal_policy_that_spends_the_budget(data, space):
     scores = data.draw(hnp.arrays(float, space.shape, elements=NUMBERS))
@@ -48,7 +48,7 @@ def test_any_scores_give_a_legal_policy_that_spends_the_budget(data, space):
     np.testing.assert_array_equal(policy.actions[~free], space.locked[~free])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data(), space=spaces())
 def test_any_vector_decodes_and_zero_is_the_start(data, space):
     start = space.policy(data.draw(hnp.arrays(float, space.shape, elements=NUMBERS)))
@@ -59,7 +59,7 @@ def test_any_vector_decodes_and_zero_is_the_start(data, space):
     assert space.table.budget(encoding.decode(vector).actions) <= space.budget * (1 + 1e-8)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(space=spaces())
 def test_nearest_to_a_policy_of_the_space_is_itself(space):
     policy = space.policy(np.random.default_rng(0).normal(size=space.shape))
@@ -135,7 +135,7 @@ def test_ranks():
     assert ranks(np.array([5.0])).tolist() == [0.0]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data(), space=spaces())
 def test_ratios_are_a_further_gene_and_the_budget_is_still_met(data, space):
     shares = 0.1 + 0.9 * np.tile(np.array(BINS)[:, None], len(space.table.sites)) ** 2

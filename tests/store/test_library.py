@@ -44,7 +44,7 @@ def test_ids_that_are_none(folder, policy_id):
     assert (folder.parent / "secret.json").exists()
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.text(st.characters(exclude_categories=["Cs"]), max_size=MAX_NAME))
 def test_any_name_makes_a_file_of_the_folder(folder, name):
     policy_id = library.save(Policy.full(1, 1, name=name))

@@ -41,7 +41,7 @@ tables = st.tuples(st.integers(1, 8), st.integers(1, 5), st.integers(0, 2**32 - 
 
 
 @given(tables)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_preset_leaves_locked_cells(shape: tuple[int, int, int]) -> None:
     steps, blocks, seed = shape
     rng = np.random.default_rng(seed)

@@ -24,7 +24,7 @@ prompts = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_siz
 
 
 @given(tables, names, prompts, st.integers(0, 2**40))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_session_comes_back(cells: np.ndarray, name: str, prompt: str, seed: int) -> None:
     session = Session("scenes-pixart", Policy(cells, name=name), GenerationConfig(prompts=(prompt,), seeds=(seed,)))
     again = unpack(pack(session))
@@ -42,7 +42,7 @@ def test_what_is_carried_and_shares_of_tokens_come_back() -> None:
 @given(
     st.one_of(st.text(max_size=300), st.binary(max_size=300).map(lambda raw: base64.urlsafe_b64encode(raw).decode()))
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_anything_else_is_refused_in_words(text: str) -> None:
     with pytest.raises(MdditError):
         unpack(text)
