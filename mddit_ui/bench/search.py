@@ -8,20 +8,21 @@ what is there is not made again, so that a table grows by more seeds, methods an
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from mddit_ui.bench import sensitivity, throughput
 from mddit_ui.bench.kept import chosen, kept_search, pack, unpack
-from mddit_ui.bench.page import UNSEEN_SEED, grid, paired, put_section
+from mddit_ui.bench.page import UNSEEN_SEED, grid, put_section
+from mddit_ui.bench.search_lines import DEFAULT, HEADS, START, Judgement, Line, gains, start_of, verdicts
 from mddit_ui.bench.serving import save_picture
-from mddit_ui.charts.gains import Gains, gains_figure
+from mddit_ui.charts.gains import gains_figure
 from mddit_ui.core.paths import PROMPTS, ROOT, data_dir
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, SearchConfig
@@ -42,10 +43,6 @@ from mddit_ui.service.measure import Trial, measure
 MARKS = (25, 50, 100, 200, 500)  # evaluations after which the best so far is judged
 SETTINGS: dict[str, dict[str, Any]] = {"racing": {"racing": True}, "by CLIP": {"closeness": 0.0}}  # after a method
 SCREEN = 10  # proposals an evaluation, in the screened variants
-DEFAULT = SearchConfig.model_fields["method"].default
-FEW = 100  # evaluations of the default, after which it is to be as good as the others at their last mark
-START = "best start"
-HEADS = ("policies", "evaluations", "searches", "budget", "CLIP score", "gain", "PSNR, dB", "gain")
 
 
 def _screened(name: str) -> Callable[[Setting], Method]:
@@ -66,30 +63,6 @@ NAMES = {
     **{method: (method, {}) for method in VARIANTS},
     **{f"{method} {what}": (method, changes) for method in VARIANTS for what, changes in SETTINGS.items()},
 }
-
-
-class Judgement(NamedTuple):
-    """A policy on the unseen prompts: one value an image."""
-
-    clip: np.ndarray
-    psnr: np.ndarray
-
-
-class Line(NamedTuple):
-    """One line of the table: means over the searches, one value an image."""
-
-    name: str
-    evaluations: int
-    searches: int
-    budget: float
-    found: Judgement
-
-    def row(self, start: Judgement) -> list[str]:
-        """Its cells; gains over the best starting policy are paired by image."""
-        cells = [self.name, str(self.evaluations or ""), str(self.searches), f"{self.budget:.3f}"]
-        for values, reference in zip(self.found, start, strict=True):
-            cells += [f"{values.mean():.2f}", "{:+.2f} ± {:.2f}".format(*paired(values, reference))]
-        return cells
 
 
 class Bench:
@@ -185,7 +158,7 @@ class Bench:
 
 def section(bench: Bench, lines: Sequence[Line], command: str, picture: str) -> str:
     """What docs/results.md says of one table."""
-    start, objective = _start(lines).found, Objective.of(bench.config())
+    start, objective = start_of(lines).found, Objective.of(bench.config())
     return "\n".join(
         [
             f"## Methods of the search: {Path(bench.model).name}, {bench.steps} steps, budget {bench.budget:g}",
@@ -205,48 +178,6 @@ def section(bench: Bench, lines: Sequence[Line], command: str, picture: str) -> 
             f"![gain over the best start on unseen captions, against evaluations]({picture})",
         ]
     )
-
-
-def verdicts(lines: Sequence[Line], objective: Objective) -> Iterator[str]:
-    """What is to be shown, and whether it is."""
-    ours = {line.evaluations: line for line in lines if line.name == DEFAULT}
-    if not ours:
-        return
-    first = ours.get(FEW) or ours[max(ours)]
-    yield f"- {_beside(first, _start(lines), objective)}"
-    last = {line.name: line for line in lines if line.evaluations and line.name != DEFAULT}  # the most evaluations
-    yield from (f"- {_beside(first, rival, objective)}" for rival in last.values())
-
-
-def _beside(line: Line, other: Line, objective: Objective) -> str:
-    """What the search maximises and its parts, paired by picture; behind or ahead: beyond the standard error."""
-    clip, closeness = (one - another for one, another in zip(line.found, other.found, strict=True))
-    said = []
-    for what, gain in (
-        ("objective", clip + objective.closeness * closeness),
-        ("CLIP score", clip),
-        ("PSNR", closeness),
-    ):
-        mean, error = paired(gain, 0.0)
-        word = "ahead" if mean > error else "BEHIND" if mean < -error else "even"
-        said.append(f"{what} {mean:+.3f} ± {error:.3f} ({word})")
-    after = f" after {other.evaluations} evaluations" if other.evaluations else ""
-    return f"{line.name} after {line.evaluations} evaluations beside {other.name}{after}: {', '.join(said)}."
-
-
-def _start(lines: Sequence[Line]) -> Line:
-    return next(line for line in lines if line.name.startswith(START))
-
-
-def gains(lines: Sequence[Line]) -> list[Gains]:
-    """Of each method over the best start, paired by picture."""
-    start, names = _start(lines).found, dict.fromkeys(line.name for line in lines if line.evaluations)
-    found = []
-    for name in names:
-        own = [line for line in lines if line.name == name]
-        clip, psnr = ([paired(line.found[i], start[i]) for line in own] for i in range(len(start)))
-        found.append(Gains(name, [line.evaluations for line in own], clip, psnr))
-    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

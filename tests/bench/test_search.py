@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mddit_ui.bench import search as bench
+from mddit_ui.bench.page import paired
 from tests.tiny import PROMPTS
 
 
@@ -63,7 +64,7 @@ def test_the_table_and_its_second_run(tiny_pixart, tmp_path, monkeypatch, capsys
 
 
 def test_gains_are_paired():
-    mean, error = bench.paired(np.array([2.0, 4.0, 9.0]), np.array([1.0, 2.0, 6.0]))
+    mean, error = paired(np.array([2.0, 4.0, 9.0]), np.array([1.0, 2.0, 6.0]))
     assert mean == 2.0
     assert error == pytest.approx(1 / np.sqrt(3))
 
