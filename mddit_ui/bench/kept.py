@@ -48,7 +48,7 @@ def kept_scores(path: Path, policies: Iterable[Policy], evaluate: Evaluator) -> 
 def chosen(
     path: Path, evaluations: Iterable[Evaluation], evaluate: Evaluator, objective: Callable[[Score], float]
 ) -> Policy:
-    """The best policy as the app chooses it: ``evaluate`` scores the finalists on fresh seeds; scores are kept."""
+    """The best policy as the app chooses it: ``evaluate`` scores the finalists on fresh pictures; scores are kept."""
     among = finalists(evaluations)
     again = kept_scores(path, [each.policy for each in among], evaluate)
     return ranked(among, again, objective)[0].policy

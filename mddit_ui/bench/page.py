@@ -11,11 +11,12 @@ from numpy.typing import ArrayLike
 
 from mddit_ui.core.paths import atomic_write
 from mddit_ui.core.policy import Policy
-from mddit_ui.search.finals import FINALISTS
+from mddit_ui.search.finals import FINALISTS, FRESH_IMAGES
 from mddit_ui.service.measure import Measurement
 
 OURS = "our search"
 UNSEEN_SEED = 10_000  # of the first picture that is judged; those of a search have the seeds 0, 1, ...
+CHOICE = f"of the best {FINALISTS} and the best start, at least {FRESH_IMAGES} fresh pictures choose"
 HEADS = ("schedule", "asked", "budget", "CLIP score", "gain", "accuracy", "CMMD", "PSNR", "MACs an image", "speed-up")
 INTRODUCTION = """# Results
 
@@ -121,8 +122,7 @@ def _section(table: Table, sizes: Sizes, command: str) -> str:
         f"## ({table.setting}) {table.model}, {table.steps} steps, guidance {table.guidance:g}",
         "",
         f"Made with `{command}`: {sizes.images} pictures to judge by, seeds {UNSEEN_SEED} and up; searches of "
-        f"{sizes.evaluations} policies on {sizes.search_images} other captions, search seed {sizes.seed}; of the best "
-        f"{FINALISTS}, fresh seeds help to choose.",
+        f"{sizes.evaluations} policies on {sizes.search_images} other captions, search seed {sizes.seed}; {CHOICE}.",
         "",
         *grid(HEADS, (_row(line, full) for line in table.lines)),
         "",

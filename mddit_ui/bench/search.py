@@ -19,7 +19,7 @@ import numpy as np
 
 from mddit_ui.bench import sensitivity, throughput
 from mddit_ui.bench.kept import chosen, kept_search, pack, unpack
-from mddit_ui.bench.page import UNSEEN_SEED, grid, put_section
+from mddit_ui.bench.page import CHOICE, UNSEEN_SEED, grid, put_section
 from mddit_ui.bench.search_lines import DEFAULT, HEADS, START, Judgement, Line, gains, start_of, verdicts
 from mddit_ui.bench.serving import save_picture
 from mddit_ui.charts.gains import gains_figure
@@ -27,7 +27,7 @@ from mddit_ui.core.paths import PROMPTS, ROOT, data_dir
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, SearchConfig
 from mddit_ui.core.sensitivity import Sensitivity
-from mddit_ui.search.finals import FINALISTS, FRESH_SEEDS
+from mddit_ui.search.finals import fresh
 from mddit_ui.search.loop import Evaluation
 from mddit_ui.search.methods import Method, Setting
 from mddit_ui.search.objective import Objective
@@ -84,17 +84,15 @@ class Bench:
         view = catalog.describe(model, steps)
         self.space = Space(view.mac_table, len(view.timesteps), budget, view.timesteps, model)
         spec = catalog.get_model(model)
-        self.request, self.fresh = (
-            GenerationConfig(
-                prompts=self.prompts,
-                seeds=tuple(first + number for number in range(len(self.prompts))),
-                steps=steps,
-                guidance_scale=spec.guidance_scale,
-                height=spec.height,
-                width=spec.width,
-            )
-            for first in (0, FRESH_SEEDS)
+        self.request = GenerationConfig(
+            prompts=self.prompts,
+            seeds=tuple(range(len(self.prompts))),
+            steps=steps,
+            guidance_scale=spec.guidance_scale,
+            height=spec.height,
+            width=spec.width,
         )
+        self.fresh = fresh(self.request)
         self.sensitivity = Sensitivity.from_calibration(calibrate(model, self.request))
 
     def config(self, **changes: Any) -> SearchConfig:
@@ -119,7 +117,8 @@ class Bench:
     def best(self, found: Sequence[Evaluation], name: str = DEFAULT) -> Policy:
         """As the app chooses, by the objective of the search."""
         objective = Objective.of(self.config(**NAMES[name][1]))
-        return chosen(self.folder / "finals.jsonl", found, make_evaluator(self.model, self.fresh), objective)
+        path = self.folder / f"finals-{self.fresh.images}.jsonl"
+        return chosen(path, found, make_evaluator(self.model, self.fresh), objective)
 
     def judged(self, policy: Policy | None) -> Judgement:
         """The policy (``None``: full depth) on the unseen prompts; ``service.measure`` keeps what it has measured."""
@@ -163,8 +162,8 @@ def section(bench: Bench, lines: Sequence[Line], command: str, picture: str) -> 
         [
             f"## Methods of the search: {Path(bench.model).name}, {bench.steps} steps, budget {bench.budget:g}",
             "",
-            f"Made with `{command}`: searches on {len(bench.prompts)} prompts; of the best {FINALISTS} so far, fresh "
-            f"seeds help to choose; judged on {len(bench.trial.prompts)} hold-out captions, seeds from {UNSEEN_SEED}; "
+            f"Made with `{command}`: searches on {len(bench.prompts)} prompts; {CHOICE}; "
+            f"judged on {len(bench.trial.prompts)} hold-out captions, seeds from {UNSEEN_SEED}; "
             "gains are over the best starting policy, chosen alike, paired by picture. All evaluations are in "
             f"[{bench.archive.name}](results/searches/{bench.archive.name}), and are not made again.",
             "",

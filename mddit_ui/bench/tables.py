@@ -27,7 +27,7 @@ from mddit_ui.core.records import GenerationConfig, ModelSpec, Score, SearchConf
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.metrics.fidelity import psnr
 from mddit_ui.models.loading import load, weights_stamp
-from mddit_ui.search.finals import FRESH_SEEDS
+from mddit_ui.search.finals import fresh
 from mddit_ui.search.racing import Race
 from mddit_ui.search.recipe import METHODS, make_task
 from mddit_ui.search.space import Space
@@ -151,15 +151,15 @@ def searched(space: Space, trial: Trial, sizes: Sizes, sensitivity: Sensitivity,
         return make_evaluator(trial.model, trial.request(), quick=True)(policies, race)
 
     def evaluate_again(policies: Iterable[Policy], race: Race | None = None) -> Iterator[tuple[Policy, Score]]:
-        seeds = tuple(seed + FRESH_SEEDS for seed in trial.seeds)
-        return make_evaluator(trial.model, replace(trial, seeds=seeds).request())(policies, race)
+        return make_evaluator(trial.model, choosing)(policies, race)
 
+    choosing = fresh(trial.request())
     name = f"{method}-{trial.steps}-{space.budget:g}-{len(trial.prompts)}-{sizes.seed}.jsonl"
     weights = hashlib.sha256(weights_stamp(catalog.get_model(trial.model)).encode()).hexdigest()[:16]
     path = data_dir() / "bench" / weights / name
     task = make_task(space, config, evaluate, sensitivity, method=METHODS[method])
     found, _ = kept_search(path, space, task)
-    return chosen(path.with_suffix(".finals.jsonl"), found, evaluate_again, task.objective)
+    return chosen(path.with_suffix(f".finals-{choosing.images}.jsonl"), found, evaluate_again, task.objective)
 
 
 def shortened(trial: Trial, steps: int) -> Measurement:

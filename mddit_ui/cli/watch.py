@@ -90,7 +90,7 @@ def words(row: SearchRow) -> str:
     if row.done == 0:
         return "scoring well-known schedules"
     if row.done >= row.config.evaluations:
-        return "scoring the best once more, with fresh seeds"
+        return "scoring the best once more, on fresh pictures"
     parts = []
     if row.best is not None:
         parts.append(f"best {_short(row)} at budget {row.best.budget:.3f}")

@@ -13,6 +13,7 @@ from mddit_ui.core.errors import SearchError
 from mddit_ui.core.paths import ROOT, data_dir
 from mddit_ui.core.records import SearchConfig
 from mddit_ui.search.archive import Archive
+from mddit_ui.search.finals import FINALISTS, FRESH_IMAGES
 from mddit_ui.service import holdout
 from mddit_ui.service.processes import PARENT, alive, started
 from mddit_ui.store import searches as store
@@ -115,6 +116,13 @@ def policy_for(search: str, budget: float) -> EvaluationRow | None:
 def front(search: str) -> Archive[EvaluationRow]:
     """What is best at each budget, out of all evaluations of a search."""
     return Archive.of((each.budget, each.objective, each) for each in evaluations(search))
+
+
+def work_around(pictures: int, budget: float) -> float:
+    """What is done before and after the evaluations of a search, counted in evaluations."""
+    full, schedules = 1 / budget, 3
+    finals = FINALISTS + 2 + full  # two: the best start and one of the schedules
+    return full + schedules + finals * max(FRESH_IMAGES / pictures, 1)
 
 
 def _check_room() -> None:

@@ -14,7 +14,7 @@ from mddit_ui.core.errors import Cancelled, MdditError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, ModelSpec, Score, SearchConfig
 from mddit_ui.core.sensitivity import Sensitivity
-from mddit_ui.search.finals import FRESH_SEEDS, finalists, ranked
+from mddit_ui.search.finals import finalists, fresh, ranked
 from mddit_ui.search.loop import Evaluation, Evaluator, search
 from mddit_ui.search.portfolio import baselines
 from mddit_ui.search.ray_pool import RayPool
@@ -36,7 +36,7 @@ class Prepared:
 
     Args:
         space: what may be asked for; evaluate: scores it; reference: full depth, likewise.
-        fresh: makes an evaluator, and the score of full depth, for other seeds.
+        fresh: makes an evaluator, and the score of full depth, for the pictures that choose at the end.
     """
 
     space: Space
@@ -135,7 +135,7 @@ def _judge_again(
     known: list[Evaluation],
     objective: Callable[[Score], float],
 ) -> None:
-    """The finalists and one well-known schedule on fresh seeds."""
+    """The finalists and one well-known schedule on fresh pictures."""
     among = finalists(known)
     evaluate, full = prepared.fresh()
     rivals = baselines(prepared.space)[:1]
@@ -174,13 +174,13 @@ def _evaluation(row: EvaluationRow, space: Space) -> Evaluation:
     return Evaluation(row.number, row.generation, policy, row.score, row.objective, row.seconds)
 
 
-def _generation_config(config: SearchConfig, shift_seeds: int = 0) -> GenerationConfig:
+def _generation_config(config: SearchConfig) -> GenerationConfig:
     from mddit_ui.service import catalog
 
     spec = catalog.get_model(config.model)
     request = GenerationConfig(
         prompts=config.prompts,
-        seeds=tuple((seed + shift_seeds) % 2**63 for seed in config.image_seeds),
+        seeds=config.image_seeds,
         steps=config.steps,
         guidance_scale=config.guidance_scale,
         scheduler=config.scheduler,
@@ -222,7 +222,7 @@ def _prepare(config: SearchConfig, locked: tuple[str, ...] | None) -> Iterator[P
             return evaluate, evaluate.reference_score
 
         evaluate, reference = evaluator(request, quick=True)
-        yield Prepared(space, evaluate, reference, lambda: evaluator(_generation_config(config, FRESH_SEEDS)))
+        yield Prepared(space, evaluate, reference, lambda: evaluator(fresh(request)))
 
 
 def _calibrate(config: SearchConfig) -> Calibration:

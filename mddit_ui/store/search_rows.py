@@ -36,10 +36,10 @@ class SearchRow:
 
     Args:
         done: evaluations so far, of ``config.evaluations``.
-        best: highest objective, or what the fresh seeds of the end chose among the finalists.
+        best: highest objective, or what the fresh pictures of the end chose among the finalists.
         reference: full depth, same prompts and seeds; ``baselines``: well-known schedules, likewise, by name.
         baseline_budgets: what those cost.
-        finalists: number of an evaluation (or name of a baseline) -> its score on fresh seeds, "full" included.
+        finalists: number of an evaluation (or name of a baseline) -> its score on fresh pictures, "full" included.
         locked: one string a step, ``?`` for the free cells; ``None`` when all are free.
         worker_pid: the process that runs it, if any; ``heartbeat``: its last sign of life, seconds since 1970.
     """

@@ -206,7 +206,7 @@ def keep_calibration(db: Database, search: str, calibration: Calibration | None)
 
 
 def set_finalists(db: Database, search: str, finalists: Mapping[str, Score]) -> None:
-    """Scores on fresh seeds; the best evaluation stands first."""
+    """Scores on fresh pictures; the best evaluation stands first."""
     content = {name: score.to_dict() for name, score in finalists.items()}
     with db.write() as connection:
         connection.execute("UPDATE searches SET finalists = ? WHERE id = ?", (json.dumps(content), search))

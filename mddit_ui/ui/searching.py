@@ -30,7 +30,6 @@ WORDS = ("Started", "Model", "Optimiser", "State")
 MINOR = ("Optimiser", "Full depth", "Seed")
 LEAST = ("Model", "Evaluations", "Best")
 MOST_LOGGED = 60
-AROUND = 8  # evaluations' worth of work around a search: full depth, known schedules, finalists on fresh seeds
 
 
 def poll(request: Any) -> dict[str, Any]:
@@ -179,7 +178,7 @@ def log_html(row: SearchRow, rows: Sequence[EvaluationRow]) -> str:
             lines.append(f"No. {each.number}: its pictures were not finite; counted as worst.")
     for name, score in row.finalists.items():
         who = f"No. {name}" if name.isdigit() else name.capitalize()
-        lines.append(f"{who} on fresh seeds: {_score(score).removeprefix(', ')}.")
+        lines.append(f"{who} on fresh pictures: {_score(score).removeprefix(', ')}.")
     if row.state not in ("queued", "running"):
         lines.append(f"{STATES[row.state]} after {row.done} evaluations." + (f" {row.error}" if row.error else ""))
     items = "".join(f"<li>{escaped(line)}</li>" for line in reversed(lines[-MOST_LOGGED:]))
@@ -216,10 +215,10 @@ def estimate(model: str, pictures: int, steps: int, budget: float, evaluations: 
         return "How long it takes is known after the first evaluations on this machine."
     seconds = sum(each.seconds for each in rows) / len(rows)
     rate = seconds / (len(row.config.prompts) * row.config.steps * row.config.budget)
-    each = rate * work
+    each, count = rate * work, evaluations + service.work_around(pictures, budget)
     return (
-        f"About {duration(each * (evaluations + AROUND))}: {each:.1f} s an evaluation of {pictures} pictures, "
-        "by the last search of this model on this machine."
+        f"About {duration(each * count)}: "
+        f"{each:.1f} s an evaluation of {pictures} pictures, by the last search of this model on this machine."
     )
 
 

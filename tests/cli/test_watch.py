@@ -32,7 +32,7 @@ def row(done: int = 12, **more) -> SearchRow:
         (row(seconds_left=None, evaluations_per_minute=None), "best CLIP 31.26 PSNR 22.0 at budget 0.498"),
         (row(0, best=None), "scoring well-known schedules"),
         (row(0, best=None, reference=None), "loading the model, making the pictures of full depth"),
-        (row(40), "scoring the best once more, with fresh seeds"),
+        (row(40), "scoring the best once more, on fresh pictures"),
     ],
 )
 def test_words(search: SearchRow, says: str):

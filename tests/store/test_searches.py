@@ -78,7 +78,7 @@ def test_reference_baselines_and_finalists(db):
     assert row.reference == full
     assert row.baselines == {"every 2": half}
     assert row.baseline_budgets == {"every 2": 0.51}
-    assert row.best.number == 1  # what fresh seeds chose, not the highest objective
+    assert row.best.number == 1  # what fresh pictures chose, not the highest objective
 
 
 def test_the_newest_search_first(db):
