@@ -7,6 +7,7 @@ from typing import Any
 
 from mddit_ui.cli.output import duration, emit, plain, progress, say, score_line
 from mddit_ui.core.errors import SearchError
+from mddit_ui.core.records import Score
 from mddit_ui.store.search_rows import SearchRow
 
 POLL_SECONDS = 0.5
@@ -46,7 +47,11 @@ def report(row: SearchRow, args: Namespace) -> None:
     for name, score in row.baselines.items():
         say(f"{plain(name)} (budget {row.baseline_budgets[name]:.3f}): {score_line(score)}")
     if row.best:
-        say(f"best (number {row.best.number}, budget {row.best.budget:.3f}): {score_line(row.best.score)}")
+        start = "" if row.best.generation else ", a starting policy"
+        say(f"best (number {row.best.number}{start}, budget {row.best.budget:.3f}): {score_line(row.best.score)}")
+        if fresh := _fresh(row):
+            full = score_line(row.finalists["full"])
+            say(f"on fresh pictures, which chose it: {score_line(fresh)}; full depth: {full}")
         say(f"use it: mddit generate --policy search:{row.id[:12]}")
     if row.state in ("paused", "stopped", "failed"):
         say(f"go on with it: mddit resume {row.id[:12]}")
@@ -69,8 +74,20 @@ def summary(row: SearchRow) -> dict[str, Any]:
         "seconds_left": row.seconds_left,
         "reference": row.reference.to_dict() if row.reference else None,
         "best": best
-        and {"number": best.number, "digest": best.digest, "budget": best.budget, "score": best.score.to_dict()},
+        and {
+            "number": best.number,
+            "generation": best.generation,
+            "digest": best.digest,
+            "budget": best.budget,
+            "score": best.score.to_dict(),
+            "fresh": fresh.to_dict() if (fresh := _fresh(row)) else None,
+        },
     }
+
+
+def _fresh(row: SearchRow) -> Score | None:
+    """The score of the best on the pictures that chose it, once they have."""
+    return row.finalists.get(str(row.best.number)) if row.best else None
 
 
 def tried(row: SearchRow) -> str:

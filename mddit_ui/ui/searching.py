@@ -177,8 +177,11 @@ def log_html(row: SearchRow, rows: Sequence[EvaluationRow]) -> str:
         elif math.isnan(each.objective):
             lines.append(f"No. {each.number}: its pictures were not finite; counted as worst.")
     for name, score in row.finalists.items():
-        who = f"No. {name}" if name.isdigit() else name.capitalize()
+        who = f"No. {name}" if name.isdigit() else "Full depth" if name == "full" else name.capitalize()
         lines.append(f"{who} on fresh pictures: {_score(score).removeprefix(', ')}.")
+    if row.finalists and row.best is not None:
+        found = "" if row.best.generation else ": a starting policy, which nothing that was found later beats"
+        lines.append(f"No. {row.best.number} is the best on fresh pictures{found}.")
     if row.state not in ("queued", "running"):
         lines.append(f"{STATES[row.state]} after {row.done} evaluations." + (f" {row.error}" if row.error else ""))
     items = "".join(f"<li>{escaped(line)}</li>" for line in reversed(lines[-MOST_LOGGED:]))

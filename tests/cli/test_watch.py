@@ -1,11 +1,12 @@
 """What the bar of a watched search says."""
 
 import io
+from argparse import Namespace
 
 import pytest
 from tqdm import tqdm
 
-from mddit_ui.cli.watch import BAR, budget_of, words
+from mddit_ui.cli.watch import BAR, budget_of, report, summary, words
 from mddit_ui.core.records import Score, SearchConfig
 from mddit_ui.store.search_rows import EvaluationRow, SearchRow
 
@@ -49,3 +50,17 @@ def test_the_bar():
 def test_budgets_as_they_are_given():
     assert budget_of(row()) == "0.5"
     assert budget_of(row(config={"least_budget": 0.3})) == "0.3:0.5"
+
+
+def test_the_report_says_what_chose_the_best(capsys: pytest.CaptureFixture[str]):
+    again = Score(clip_score=30.5, clip_backbone="tiny", psnr=21.0, images=24)
+    judged = row(40, state="done", finalists={"3": again, "full": Score(clip_score=31.0, clip_backbone="tiny")})
+    report(row(), Namespace(json=False))
+    before = capsys.readouterr().out
+    report(judged, Namespace(json=False))
+    after = capsys.readouterr().out
+    assert "best (number 3, a starting policy, budget 0.498): CLIP 31.26" in before
+    assert "fresh" not in before
+    assert "on fresh pictures, which chose it: CLIP 30.50 (tiny), PSNR 21.00 dB; full depth: CLIP 31.00 (tiny)" in after
+    assert summary(row())["best"]["fresh"] is None
+    assert summary(judged)["best"]["fresh"]["images"] == 24
