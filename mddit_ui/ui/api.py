@@ -112,11 +112,13 @@ def start_search(
     start: list[str] | None = None,
     carry: str = "residual",
     closeness: float | None = None,
+    racing: bool = False,
 ) -> str:
     """Begin a search for the best depth schedule within a share of the full MACs; returns its id.
 
     start: rows of a depth schedule that it starts from, besides those of its own; carry as in generate.
     closeness: points of CLIP score that one dB of PSNR against full depth is worth; 0 for the CLIP score alone.
+    racing: policies that are behind after some of the prompts are not scored on all.
     """
     spec = known_model(model)
     config = SearchConfig(
@@ -129,6 +131,7 @@ def start_search(
         evaluations=evaluations,
         seed=seed,
         closeness=closeness,
+        racing=racing,
         start=tuple(start) if start else None,
         carry=carry,  # type: ignore[arg-type]  # checked by the record
     )

@@ -41,6 +41,7 @@ def kept(*more: tuple[str, ...], seed: int = 5) -> str:
         seed=seed,
         method="random",
         closeness=0.25,
+        racing=True,
         start=MINE,
     )
     db = open_db()
@@ -126,6 +127,7 @@ def test_a_point_is_chosen_by_keys_and_seen_by_mouse(app: App, monkeypatch: pyte
 
     page.click("#search-clone")  # its settings, and the policy that it started from
     expect_rows(page, "/".join(MINE))
+    expect(page.locator("#search-racing input")).to_be_checked()
     expect(page.locator("#search-warm input")).to_be_checked()
     expect(page.locator("#search-evaluations input")).to_have_value("3")
     expect(page.locator("#search-closeness input")).to_have_value("CLIP score + 0.25 x PSNR")

@@ -9,7 +9,7 @@ from mddit_ui.service import catalog, searches
 from mddit_ui.ui.tabs import search_form
 
 STEPS = 4
-FORM = ("a red ball", 0, "cma-es", search_form.BOTH)  # captions, least budget, optimiser, closeness
+FORM = ("a red ball", 0, "cma-es", search_form.BOTH, False)  # captions, least budget, optimiser, closeness, racing
 
 
 @pytest.mark.parametrize(("warm", "locks"), [(True, ""), (False, "#")])

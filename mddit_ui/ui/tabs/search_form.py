@@ -32,6 +32,7 @@ class Form(NamedTuple):
     least: gr.Number
     method: gr.Dropdown
     closeness: gr.Dropdown
+    racing: gr.Checkbox
     warm: gr.Checkbox
     locked: gr.Checkbox
     carry: gr.Radio
@@ -54,6 +55,7 @@ def build() -> tuple[Form, gr.Button, gr.Markdown]:
         )
     closeness = gr.Dropdown(**_objectives(None), label="Look for the highest", elem_id="search-closeness")
     prompts = gr.Textbox(label="Captions, one a line", lines=5, max_lines=8, elem_id="search-prompts")
+    racing = gr.Checkbox(False, label="Bad policies are not tried on all captions (racing)", elem_id="search-racing")
     warm = gr.Checkbox(False, label="Start from the policy in the grid, too", elem_id="search-warm")
     locked = gr.Checkbox(True, label="Locked cells of the grid stay as they are", elem_id="search-locked")
     carry = gr.Radio(
@@ -66,7 +68,7 @@ def build() -> tuple[Form, gr.Button, gr.Markdown]:
     estimate = gr.Markdown("", elem_classes="m-note", elem_id="search-estimate")
     with gr.Row(elem_classes="m-buttons"):
         start = gr.Button("Start search", variant="primary", size="md", elem_id="search-start")
-    form = Form(budget, evaluations, seed, prompts, least, method, closeness, warm, locked, carry)
+    form = Form(budget, evaluations, seed, prompts, least, method, closeness, racing, warm, locked, carry)
     return form, start, estimate
 
 
@@ -78,7 +80,7 @@ def begin(
     Raises:
         ConfigError, SearchError, PolicyError: it can't be done; the message says why.
     """
-    share, count, seed, lines, low, method, closeness, warm, keep_locked, carry = values
+    share, count, seed, lines, low, method, closeness, racing, warm, keep_locked, carry = values
     spec = known_model(model)
     texts = _captions(lines)
     config = SearchConfig(
@@ -94,6 +96,7 @@ def begin(
         least_budget=float(low) / 100 if low else None,
         method=method,
         closeness=None if closeness == BOTH else float(closeness),
+        racing=bool(racing),
         start=policy.rows if warm and policy is not None else None,
         carry=carry or "residual",
     )
@@ -116,7 +119,7 @@ def settings(search: Any, model: Any, policy: Policy | None, steps: Any, schedul
         raise SearchError(f"This search is of {config.model}; choose that model first.")
     least = round(100 * (config.least_budget or 0))
     asked = [round(100 * config.budget), config.evaluations, config.seed, "\n".join(config.prompts)]
-    switches = [config.start is not None, row.locked is not None, config.carry]
+    switches = [config.racing, config.start is not None, row.locked is not None, config.carry]
     how = [config.steps, config.guidance_scale, config.scheduler]
     grid = _grid(row)
     if grid is None and (steps, scheduler) != (config.steps, config.scheduler):
