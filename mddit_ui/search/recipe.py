@@ -23,7 +23,7 @@ from mddit_ui.search.racing import Racing
 from mddit_ui.search.space import Space
 
 STARTS_SHARE = 5  # at most one in so many evaluations goes to the starting policies
-GENERATIONS = 10  # at least, when the evaluations allow it
+GENERATIONS = 6  # at least, when the evaluations allow it
 MOST_LEVELS = 5  # budgets of a search over a range, ...
 LEVEL_EVALUATIONS = 40  # ... each of them for so many evaluations
 
