@@ -180,7 +180,7 @@ def log_html(row: SearchRow, rows: Sequence[EvaluationRow]) -> str:
         who = f"No. {name}" if name.isdigit() else "Full depth" if name == "full" else name.capitalize()
         lines.append(f"{who} on fresh pictures: {_score(score).removeprefix(', ')}.")
     if row.finalists and row.best is not None:
-        found = "" if row.best.generation else ": a starting policy, which nothing that was found later beats"
+        found = "" if row.best.generation else ", a starting policy"
         lines.append(f"No. {row.best.number} is the best on fresh pictures{found}.")
     if row.state not in ("queued", "running"):
         lines.append(f"{STATES[row.state]} after {row.done} evaluations." + (f" {row.error}" if row.error else ""))

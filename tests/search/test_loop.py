@@ -26,9 +26,8 @@ def make_task(evaluate=None, *, evaluations=60, seed=1, sigma=0.6, method="cma-e
         evaluations=evaluations,
         seed=seed,
         sigma=sigma,
-        population=8,
         method=method,
-        **more,
+        **{"population": 8, **more},
     )
     known = Sensitivity.from_calibration(model.calibration())
     return make(space, config, evaluate or ToyEvaluator(model), known)
@@ -93,6 +92,11 @@ def test_resume_is_exact_for_every_method_at_random_cuts(method):
         second = Log().run(make_task(**settings), known=first.evaluations)
         assert first.trajectory + second.trajectory == whole.trajectory
         assert second.populations == whole.populations
+
+
+def test_a_search_of_100_is_the_beginning_of_a_longer_one():
+    few, many = (Log().run(make_task(evaluations=count, population=None)) for count in (100, 150))
+    assert few.trajectory == many.trajectory[:100]
 
 
 def test_a_range_of_budgets_is_spread_over():

@@ -86,6 +86,11 @@ def test_fresh_pictures_choose_among_the_finalists(undisturbed):
     assert {int(name) for name in names[:-2]} == {each[0] for each in by_objective[:4]} | {start}
 
 
+def test_what_is_done_around_the_evaluations():
+    assert searches.work_around(8, 0.5) == 2 + 3 + 3 * (4 + 1 + 1 + 2)  # best, start, schedule, full depth
+    assert searches.work_around(48, 1.0) == 1 + 3 + (4 + 1 + 1 + 1)
+
+
 def test_pause_and_resume_change_nothing(undisturbed):
     search = searches.start(config(0.02), command=COMMAND)
     for count in (3, 24):

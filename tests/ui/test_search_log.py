@@ -36,5 +36,4 @@ def test_what_fresh_pictures_choose_is_said() -> None:
 
 
 def test_and_when_it_is_a_starting_policy() -> None:
-    said = "No. 1 is the best on fresh pictures: a starting policy, which nothing that was found later beats."
-    assert said in log(chosen=1)
+    assert log(chosen=1)[0] == "No. 1 is the best on fresh pictures, a starting policy."
