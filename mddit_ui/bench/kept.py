@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from mddit_ui.core.errors import SearchError
 from mddit_ui.core.paths import atomic_write
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import Score
@@ -17,11 +18,18 @@ from mddit_ui.search.space import Space
 
 
 def kept_search(path: Path, space: Space, task: Task) -> tuple[list[Evaluation], str]:
-    """(evaluations of a search in their order, why it ended); they are read from a file as far as they are there."""
+    """(evaluations of a search in their order, why it ended); they are read from a file as far as they are there.
+
+    Raises:
+        SearchError: the file is of another search: this one asks, early on, for what the file doesn't have.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     known = read(path, space)
+    last = max((each.generation for each in known), default=0)
 
     def keep(evaluation: Evaluation) -> None:
+        if evaluation.generation < last:
+            raise SearchError(f"{path} was made by another version of the search; move it away to make a new one.")
         known.append(evaluation)
         _append(path, _content(evaluation))
 

@@ -10,6 +10,7 @@ from mddit_ui.core.errors import SearchError
 from mddit_ui.core.policy import Policy
 from mddit_ui.search.methods import Setting
 from mddit_ui.search.optimizers import check_told
+from mddit_ui.search.space import intended
 
 CHOICES = 3  # skip, cache, compute
 DOUBT = 0.2  # share of the first probabilities that is spread evenly
@@ -62,4 +63,4 @@ class CatCma:
 
 def _one_hot(policy: Policy, free: np.ndarray) -> np.ndarray:
     """(cells, 3) bool."""
-    return policy.actions.ravel()[free][:, None] == np.arange(CHOICES) - 1
+    return intended(policy).ravel()[free][:, None] == np.arange(CHOICES) - 1

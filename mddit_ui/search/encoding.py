@@ -8,8 +8,9 @@ import numpy as np
 
 from mddit_ui.core.policy import Action, Policy
 from mddit_ui.core.tokens import BINS
-from mddit_ui.search.space import Space, ranks
+from mddit_ui.search.space import Space, intended, ranks
 
+MARGIN = 0.1  # at least, between what the start computes and the middle
 SKIP_MODES = 3  # the field that turns cache cells into skip cells has 3 x 3 cosines
 SKIP_AT = 2.0  # ... and does so above this
 RATIO_MODES = 3  # the field that lets computed cells run on a part of their tokens
@@ -20,14 +21,14 @@ RATIO_SCALE = 0.5  # of that field: at the usual first step size, ratios down to
 class Encoding:
     """``decode(x)`` is a policy of the space for every x; ``decode(0)`` is the start.
 
-    Score of a cell = +1 or -1 as the start has it, + what the calibration says, + sum of x_i basis_i. Whole rows can
-    move with one number (refreshing many blocks in one step beats the same number scattered), columns likewise.
+    Score of a cell = about +1 or -1 as the start has it, + what the calibration says, + sum of x_i basis_i. Whole rows
+    can move with one number (refreshing many blocks in one step beats the same number scattered), columns likewise.
 
     Args:
         start: a policy of the space.
         basis: (dimension, steps, sites) fields of what is computed; see ``rows_and_columns``, ``cosines``.
         importance: (steps, sites) of what computing a cell is worth, any unit; ``None`` when unknown.
-        prior: how far the importance moves the scores; below 1 the start stays the start.
+        prior: how far the importance moves the scores; below ``MARGIN`` the start stays the start.
         ratios: whether more numbers choose the share of its tokens that each cell runs on, around the start's, in bins;
             nothing where the model has no routers.
     """
@@ -44,11 +45,11 @@ class Encoding:
     _ratio_basis: np.ndarray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        computed = np.where(self.start.actions == Action.COMPUTE, 1.0, -1.0)
+        base = _scores(self.start.actions == Action.COMPUTE)
         if self.importance is not None:
-            computed = computed + 2 * self.prior * ranks(self.importance)
-        skipped = np.where(self.start.actions == Action.SKIP, 2 * SKIP_AT, 0.0)
-        object.__setattr__(self, "_base", computed)
+            base = base + 2 * self.prior * ranks(self.importance)
+        skipped = np.where(intended(self.start) == Action.SKIP, 2 * SKIP_AT, 0.0)
+        object.__setattr__(self, "_base", base)
         object.__setattr__(self, "_skip_base", skipped)
         object.__setattr__(self, "_skip_basis", cosines(*self.space.shape, SKIP_MODES, constant=True))
         has_ratios = self.ratios and self.space.table.routed is not None
@@ -75,6 +76,16 @@ class Encoding:
         bins = np.array(BINS)
         wanted = start - RATIO_SCALE * np.tensordot(x, self._ratio_basis, 1)
         return bins[np.abs(wanted[..., None] - bins).argmin(-1)]
+
+
+def _scores(computed: np.ndarray) -> np.ndarray:
+    """(steps, sites) about +1 in computed steps, -1 in others; above and below by as little as keeps cells in order.
+
+    So the cells of a whole step that the budget did not pay for trade places with others of such steps first.
+    """
+    rows = np.broadcast_to(2 * computed.mean(1, keepdims=True) - 1, computed.shape)
+    overlap = 0.0 if computed.all() or not computed.any() else rows[~computed].max() - rows[computed].min()
+    return rows + np.where(computed, 1, -1) * (max(overlap, 0.0) / 2 + MARGIN)
 
 
 def cells(steps: int, sites: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from mddit_ui.core.errors import SearchError
 from mddit_ui.core.policy import Action, Policy
 from mddit_ui.search.methods import Setting
 from mddit_ui.search.optimizers import check_told
+from mddit_ui.search.space import intended
 
 MOVES = 3  # at most, for one child
 TRIES = 20  # to make a child that is new
@@ -54,9 +55,9 @@ class Genetic:
         return False
 
     def _child(self) -> Policy:
-        actions = self._parent().actions.copy()
+        actions = intended(self._parent())
         if self._random.random() < CROSSED:
-            _cross(self._random, actions, self._parent().actions)
+            _cross(self._random, actions, intended(self._parent()))
         for _ in range(self._random.integers(1, MOVES + 1)):
             _MOVES[self._random.choice(len(_MOVES), p=_WEIGHTS)](self._random, actions)
         return self._setting.space.nearest(actions, self._random.random(actions.shape))
@@ -127,7 +128,7 @@ class Nsga2:
         assert self._ranked is not None
         fronts, crowding = self._ranked
         pair = self._random.integers(len(self._members), size=2).tolist()
-        return self._members[min(pair, key=lambda index: (fronts[index], -crowding[index], index))].actions
+        return intended(self._members[min(pair, key=lambda index: (fronts[index], -crowding[index], index))])
 
 
 def rank_and_crowd(objectives: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,8 +13,10 @@ from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.search.space import Space
 
 BENDS = (0.7, 1.0, 1.4)  # step times ~ t^bend: below 1 more computed steps late, above 1 early
-LATENESS = (0.0, 1.0, 2.0)  # errors of step t count ((t + 1) / steps) ^ lateness: late ones are not corrected
-FIRSTS = (0.2, 0.0, 0.3, 0.1)  # share of the steps before the first that is computed; the blocks are skipped until then
+# Errors of step t count ((t + 1) / steps) ^ lateness: late ones are not corrected, early ones lead elsewhere.
+LATENESS = (0.0, -2.0, 1.0)
+# Share of the steps before the first that is computed; the blocks are skipped until then.
+FIRSTS = (0.2, 0.25, 0.3, 0.0, 0.1)
 SKIP_CACHES = 4  # those nearest to the budget, to start from where outputs are carried
 STEP_SHARES = (0.85, 0.7)  # of the budget for whole steps, the rest for single cells
 
@@ -35,7 +37,7 @@ def portfolio(space: Space, sensitivity: Sensitivity | None = None, start: Seque
     tables: list[tuple[str, np.ndarray]] = []
     if sensitivity is not None:
         count = _full_steps(space)
-        for late, share in product(LATENESS, FIRSTS):
+        for late, share in _both(LATENESS, FIRSTS):
             first = min(round(share * space.steps), space.steps - count)
             rows = best_steps(sensitivity, count, late, first)
             tables.append((f"best steps from {first}, late^{late:g}", _whole(space, rows)))
@@ -124,6 +126,12 @@ def best_cells(sensitivity: Sensitivity, price: np.ndarray) -> np.ndarray:
         computed[at[inside], np.flatnonzero(inside)] = True
         at[inside] = following[at[inside], np.flatnonzero(inside)]
     return computed
+
+
+def _both(one: Sequence[float], other: Sequence[float]) -> list[tuple[float, float]]:
+    """All pairs; those that come early in both first."""
+    pairs = sorted(product(range(len(one)), range(len(other))), key=sum)
+    return [(one[i], other[j]) for i, j in pairs]
 
 
 def _given(space: Space, rows: Sequence[str] | None, importance: np.ndarray | None) -> list[Policy]:

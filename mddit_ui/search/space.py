@@ -138,6 +138,15 @@ class Space:
         return np.array(chosen, int)
 
 
+def intended(policy: Policy) -> np.ndarray:
+    """(steps, sites) actions to change: CACHE where a cell is skipped only because nothing was computed before it.
+
+    When something is computed earlier, such a cell reuses it.
+    """
+    nothing_before = np.cumsum(policy.actions == Action.COMPUTE, axis=0) == 0
+    return np.where(nothing_before, Action.CACHE, policy.actions).astype(np.int8)
+
+
 def ranks(values: np.ndarray) -> np.ndarray:
     """Values replaced by their ranks, spread evenly over [-0.5, 0.5]; of equal ones the first is highest."""
     flat = np.asarray(values, float).ravel()

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from mddit_ui.bench.kept import kept_scores, read
+from mddit_ui.bench.kept import kept_scores, kept_search, read
 from mddit_ui.core.cost import MacTable
+from mddit_ui.core.errors import SearchError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import Score
+from mddit_ui.search.loop import Task
 from mddit_ui.search.space import Space
 
 SPACE = Space(MacTable(("a", "b"), np.full(2, 1.0), 0.0), 2, 0.5)
@@ -18,6 +21,21 @@ def test_what_two_processes_wrote_counts_once(tmp_path: Path) -> None:
     path = tmp_path / "search.jsonl"
     path.write_text(LINE % (1, 5) + LINE % (2, 6) + LINE % (1, 5) + LINE % (3, 7) + '{"number": 4, "gen')
     assert [(each.number, each.objective) for each in read(path, SPACE)] == [(1, 5), (2, 6), (3, 7)]
+
+
+def test_a_search_does_not_go_on_from_another_one(tmp_path: Path) -> None:
+    path = tmp_path / "search.jsonl"
+    path.write_text(LINE % (1, 5) + LINE.replace('"generation": 0', '"generation": 3') % (2, 6))
+    start = SPACE.policy(np.array([[1.0, 0.0], [0.0, 1.0]]))
+
+    def evaluate(wanted, race=None):
+        yield from ((policy, Score(clip_score=1.0, images=1)) for policy in wanted)
+
+    task = Task([start], lambda ranked, restarts: None, evaluate, lambda score: score.clip_score, 9)
+    before = path.read_text()
+    with pytest.raises(SearchError, match="another version"):
+        kept_search(path, SPACE, task)
+    assert path.read_text() == before
 
 
 def test_scores_are_made_once(tmp_path: Path) -> None:

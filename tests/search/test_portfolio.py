@@ -11,6 +11,7 @@ from mddit_ui.core.policy import Policy
 from mddit_ui.core.presets import every
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.search.portfolio import baselines, best_cells, best_steps, portfolio
+from mddit_ui.search.recipe import STARTS_SHARE
 from mddit_ui.search.space import Space
 from tests.search.toy import ToyModel
 
@@ -68,8 +69,8 @@ def test_all_starts_are_of_the_space_and_differ(budget, calibrated):
 
 def test_lateness_moves_computed_steps_late():
     known = Sensitivity.from_calibration(ToyModel().calibration())
-    early, late = (best_steps(known, 8, lateness).sum() for lateness in (0.0, 4.0))
-    assert late > early
+    earlier, early, late = (best_steps(known, 8, lateness).sum() for lateness in (-4.0, 0.0, 4.0))
+    assert earlier < early < late
 
 
 def test_steps_before_the_first_are_left_out():
@@ -121,6 +122,15 @@ def test_every_size_has_calibrated_starts(steps, sites, budget):
     space = Space(model.table, steps, max(budget, 1.2 * float(model.table.budget(np.zeros((steps, sites), np.int8)))))
     for start in portfolio(space, Sensitivity.from_calibration(model.calibration())):
         assert space.nearest(start.actions) == start
+
+
+@pytest.mark.parametrize("steps", [20, 40, 100])
+@pytest.mark.parametrize("budget", [0.3, 0.5])
+def test_a_search_of_100_evaluates_all_starts(steps, budget):
+    """Else a longer one would begin differently."""
+    model = ToyModel(steps=steps)
+    starts = portfolio(Space(model.table, steps, budget), Sensitivity.from_calibration(model.calibration()))
+    assert 10 < len(starts) <= 100 // STARTS_SHARE
 
 
 @pytest.mark.parametrize("calibrated", [True, False])

@@ -14,7 +14,7 @@ from mddit_ui.core.policy import Action
 from mddit_ui.core.presets import every
 from mddit_ui.core.tokens import BINS
 from mddit_ui.search.encoding import Encoding, cosines, mostly_rows, rows_and_columns
-from mddit_ui.search.space import FREE, Space, locked_from_rows, ranks
+from mddit_ui.search.space import FREE, Space, intended, locked_from_rows, ranks
 
 NUMBERS = st.floats(-1e6, 1e6)
 
@@ -87,6 +87,29 @@ def test_a_field_turns_cache_into_skip():
     x = np.zeros(encoding.dimension)
     x[10] = 100.0  # the constant field
     assert encoding.decode(x).rows == ("####", "....") * 3
+
+
+def test_what_the_budget_leaves_out_of_a_whole_step_trades_places_before_steps_do():
+    space = Space(MacTable(tuple("abcd"), np.ones(4), 0.0), 6, 11 / 24)
+    importance = np.ones((6, 4))
+    importance[2, 3] = 0.0
+    start = space.nearest(every(6, 4, 2).actions, importance)
+    assert start.rows == ("####", "====", "###=", "====", "####", "====")
+    encoding = Encoding(space, start, rows_and_columns(6, 4))
+    x = np.zeros(encoding.dimension)
+    x[4] = -0.8
+    assert encoding.decode(x).rows == ("####", "====", "####", "====", "###=", "====")
+
+
+def test_a_cell_that_had_nothing_to_reuse_reuses_what_is_computed_earlier():
+    space = Space(MacTable(("a", "b"), np.ones(2), 0.0), 4, 0.25)
+    start = space.nearest(np.array([[-1, -1], [-1, -1], [1, 1], [0, -1]], np.int8))
+    assert start.rows == ("..", "..", "##", "=.")
+    assert intended(start).tolist() == [[0, 0], [0, 0], [1, 1], [0, -1]]
+    encoding = Encoding(space, start, rows_and_columns(4, 2))
+    x = np.zeros(encoding.dimension)
+    x[0] = 3.0
+    assert encoding.decode(x).rows == ("##", "==", "==", "=.")  # only what was left out on purpose is left out
 
 
 def test_what_is_too_much_goes_by_importance():
