@@ -129,7 +129,7 @@ def mostly_rows(steps: int, sites: int, modes: int = 4) -> np.ndarray:
     steps should trade places before cells do.
     """
     rows, columns = np.split(rows_and_columns(steps, sites), [steps])
-    return np.concatenate([1.5 * rows, 0.15 * columns, 0.15 * cosines(steps, sites, modes, mixed_only=True)])
+    return np.concatenate([rows, 0.15 * columns, 0.15 * cosines(steps, sites, modes, mixed_only=True)])
 
 
 def _encoding(
