@@ -119,15 +119,19 @@ def test_the_config_says_what_closeness_is_worth():
 
 
 def test_racing_saves_pictures_and_finds_as_much():
-    def pictures(log):
-        return sum(each.score.images for each in log.evaluations)
+    """As much in the mean: single searches differ by half a point either way."""
 
-    plain, raced = (Log().run(make_task(evaluations=100, racing=racing)) for racing in (False, True))
-    assert pictures(plain) == 800
-    assert pictures(raced) < 700
-    best = {log: max(log.evaluations, key=lambda each: each.objective) for log in (plain, raced)}
-    assert best[raced].score.images == 8
-    assert best[raced].objective > best[plain].objective - 0.3
+    def best_of(racing, pictures):
+        found = []
+        for seed in range(1, 7):
+            log = Log().run(make_task(evaluations=100, racing=racing, seed=seed))
+            assert pictures(sum(each.score.images for each in log.evaluations))
+            found.append(max(log.evaluations, key=lambda each: each.objective))
+        assert {each.score.images for each in found} == {8}
+        return np.mean([each.objective for each in found])
+
+    plain = best_of(False, lambda count: count == 800)
+    assert best_of(True, lambda count: count < 700) > plain - 0.3
 
 
 def test_over_a_range_of_budgets_nobody_races():
