@@ -136,6 +136,25 @@ class TestMethod:
         assert (gain > 20) == (name != "random"), gain
 
 
+@pytest.mark.parametrize("name", ["cma-es", "genetic", "catcma"])
+def test_what_follows_an_earlier_first_step_reuses_it(name):
+    """The start skips its first steps only because nothing was computed before them."""
+    space = Space(TABLE, 10, 0.5)
+    start = space.policy(np.arange(60.0).reshape(10, 6))
+    first = int((start.actions == Action.COMPUTE).any(1).argmax())
+    assert first > 2
+    method = ALL[name](Setting(space, [start, start], [0.0, 0.0], 1, 8, sensitivity=SENSITIVITY, sigma=1.0))
+    found = []
+    for _ in range(8):
+        policies = method.ask()
+        for actions in (policy.actions for policy in policies):
+            before = np.cumsum(actions == Action.COMPUTE, axis=0) > 0
+            found += actions[:first][before[:first] & (actions[:first] != Action.COMPUTE)].tolist()
+        method.tell(losses(policies))
+    assert len(found) > 10
+    assert found.count(Action.CACHE) > 2 * found.count(Action.SKIP)
+
+
 @pytest.mark.parametrize("name", SCREENED)
 def test_screened_proposals_are_new_and_better_than_the_first_that_come(name):
     def search(screen, seed):
