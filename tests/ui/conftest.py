@@ -1,16 +1,18 @@
 """A browser, and the app in a process of its own with the tiny models."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from mddit_ui.bench.serving import ARGUMENTS, serving
 
 CHROMIUM = Path("/usr/bin/chromium")
+ANSWERED = re.compile("/gradio_api/(run|queue|component_server)/")
 
 
 @dataclass
@@ -22,6 +24,7 @@ class App:
     policies: Path
     browser: Browser
     said: list[str] = field(default_factory=list)
+    awaited: set[Request] = field(default_factory=set)
 
     def page(self, query: str = "", width: int = 1440, tour: bool = False) -> Page:
         """A fresh visitor's page, when the grid is there; the tour is done already."""
@@ -34,8 +37,18 @@ class App:
         ready(page)
         return page
 
+    def reload(self, page: Page) -> None:
+        """The page again, once no answer is on its way: Gradio's client breaks those off, and its console says so."""
+        while any(request.frame.page == page for request in self.awaited):
+            page.wait_for_timeout(50)
+        page.reload()
+        ready(page)
+
     def listen(self, page: Page) -> None:
         page.on("console", self._hear)
+        page.on("request", lambda request: self.awaited.add(request) if ANSWERED.search(request.url) else None)
+        for end in ("requestfinished", "requestfailed"):
+            page.on(end, lambda request: self.awaited.discard(request))
         page.on("pageerror", lambda error: self.said.append(f"page error: {error}"))
         page.on("dialog", lambda dialog: (self.said.append(f"dialog: {dialog.message}"), dialog.dismiss()))
 
@@ -90,6 +103,7 @@ def app(served: App) -> Iterator[App]:
     """The running app; a test fails when the console of one of its pages reports an error."""
     served.said.clear()
     yield served
+    said = list(served.said)  # not what a page says of answers that its closing breaks off
     for context in served.browser.contexts:
         context.close()
-    assert served.said == []
+    assert said == []

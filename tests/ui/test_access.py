@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from mddit_ui.core.paths import ROOT
-from tests.ui.conftest import App, ready
+from tests.ui.conftest import App
 from tests.ui.test_app import LONG, tab
 from tests.ui.test_points import MORE, kept
 
@@ -73,8 +73,7 @@ def test_the_tour_is_shown_once_and_the_mode_stays(app: App) -> None:
     assert page.evaluate("document.body.classList.contains('dark')")
     assert page.evaluate(paper) == "rgb(14, 17, 22)"
 
-    page.reload()
-    ready(page)
+    app.reload(page)
     expect(card).to_be_hidden()
     assert page.evaluate(paper) == "rgb(14, 17, 22)"
     page.click("#mode")

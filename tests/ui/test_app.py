@@ -13,7 +13,7 @@ from mddit_ui.core.records import GenerationConfig
 from mddit_ui.store import searches as store
 from mddit_ui.store.db import open_db
 from mddit_ui.ui.state import Session, pack
-from tests.ui.conftest import App, ready
+from tests.ui.conftest import App
 
 LONG = 300_000  # ms; two busy cores, and a search loads the model in a process of its own
 CAPTION = "a large red ball on the left"
@@ -107,8 +107,7 @@ def test_paint_undo_generate_judge_reload_save_load(app: App) -> None:
     expect(page.locator("#judge")).to_be_visible()
 
     # What was painted is there after a reload, too.
-    page.reload()
-    ready(page)
+    app.reload(page)
     expect_rows(page, mine)
     expect(page.locator("#editor .pg")).to_have_attribute("data-carry", "output")  # it began as Skip-Cache
     expect(page.locator("#prompt textarea")).to_have_value(CAPTION)
@@ -145,8 +144,7 @@ def test_search_from_the_grid_reload_and_copy(app: App, monkeypatch: pytest.Monk
     monkeypatch.setenv("MDDIT_DATA", str(app.data))
     assert store.get(open_db(), page.url[-32:]).config.start == tuple(mine.split("/"))
     expect(page.locator("#search-take")).to_be_enabled(timeout=LONG)
-    page.reload()
-    ready(page)
+    app.reload(page)
     expect_rows(page, mine)
     expect(page.locator("#prompt textarea")).to_have_value(CAPTION)
     tab(page, "Search")

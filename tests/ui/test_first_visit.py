@@ -114,9 +114,9 @@ def test_a_search_and_what_was_painted_are_there_in_a_second_tab_and_after_a_rel
     second = page.context.new_page()
     app.listen(second)
     second.goto(app.url)
-    page.reload()
+    ready(second)
+    app.reload(page)
     for each in (second, page):
-        ready(each)
         expect_rows(each, painted)
         tab(each, "Search")
         expect_rows(each, "/".join(DEAR), "live-grid")

@@ -5,7 +5,7 @@ from playwright.sync_api import Page, expect
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig
 from mddit_ui.ui.state import Session, pack
-from tests.ui.conftest import App, ready
+from tests.ui.conftest import App
 from tests.ui.test_app import drag, expect_rows, tab
 
 
@@ -47,8 +47,7 @@ def test_locked_cells_stay(app: App) -> None:
     page.click('#editor [data-do="skip"]')
     drag(page, (5, 0), (5, 0))
     expect(page.locator("#snippet")).to_contain_text(".===")  # the script comes with what the browser keeps
-    page.reload()
-    ready(page)
+    app.reload(page)
     expect_rows(page, "####/=.==/====/####/====/.===")
     expect(page.locator('#editor [data-count="lock"]')).to_have_text("3")
     page.click('#editor [data-do="unlock"]')

@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig
 from mddit_ui.ui.state import Session, pack
-from tests.ui.conftest import App, ready
+from tests.ui.conftest import App
 from tests.ui.test_app import CAPTION, LONG, expect_rows, tab
 from tests.ui.test_skip_cache import choose
 
@@ -136,8 +136,7 @@ def test_two_policies_side_by_side(app: App, tmp_path: Path) -> None:
     assert sorted(round(100 * float(row["budget"]), 1) for row in rows) == sorted(shares(page))
 
     # After a reload they are there still; the first pair comes back with its policy, its seeds and its pictures.
-    page.reload()
-    ready(page)
+    app.reload(page)
     expect(pair.locator(".pv-item")).to_have_count(0)
     tab(page, "Compare")
     expect(table.locator("tbody tr")).to_have_count(8)
