@@ -16,7 +16,8 @@ help: ## show this list
 setup: $(STAMP) ## make .venv and install the project with its development tools
 
 # Once, and again whenever a version changes. requirements.txt holds the versions that the tests were run with.
-# uv is much faster than pip; pip does the same where uv is not to be had.
+# uv is much faster than pip; pip does the same where uv is not to be had. Compiled at once, because every test that
+# starts a process imports torch anew, and where PYTHONDONTWRITEBYTECODE is set no import keeps what it compiled.
 $(STAMP): pyproject.toml requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
@@ -24,7 +25,7 @@ $(STAMP): pyproject.toml requirements.txt
 	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet uv || true
 	@echo "Installing into $(VENV); the first time takes a few minutes."
 	@if $(BIN)/python -m uv --version >/dev/null 2>&1; \
-	  then $(BIN)/python -m uv pip install --python $(BIN)/python -c requirements.txt -e '.[dev]'; \
+	  then $(BIN)/python -m uv pip install --compile-bytecode --python $(BIN)/python -c requirements.txt -e '.[dev]'; \
 	  else $(BIN)/python -m pip install -c requirements.txt -e '.[dev]'; fi
 	@touch $@
 
