@@ -4,7 +4,7 @@ import json
 import lzma
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import Score
 from mddit_ui.search.finals import finalists, ranked
 from mddit_ui.search.loop import Evaluation, Evaluator, Task, search
+from mddit_ui.search.racing import Race
 from mddit_ui.search.space import Space
 
 
@@ -40,6 +41,24 @@ def kept_search(path: Path, space: Space, task: Task) -> tuple[list[Evaluation],
 def read(path: Path, space: Space) -> list[Evaluation]:
     """The evaluations of a file, each once, should two processes have written it."""
     return list({content["number"]: _evaluation(content, space) for content in _lines(path)}.values())
+
+
+def known_first(known: Mapping[Policy, Score], evaluate: Evaluator) -> Evaluator:
+    """``evaluate``, which is asked only for what is not known; in a race, where policies leave, for all."""
+
+    def first(policies: Iterable[Policy], race: Race | None = None) -> Iterator[tuple[Policy, Score]]:
+        if race:
+            yield from evaluate(policies, race)
+            return
+        missing = []
+        for policy in policies:
+            if policy in known:
+                yield policy, known[policy]
+            else:
+                missing.append(policy)
+        yield from evaluate(missing)
+
+    return first
 
 
 def kept_scores(path: Path, policies: Iterable[Policy], evaluate: Evaluator) -> dict[Policy, Score]:

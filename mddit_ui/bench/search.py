@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 
 from mddit_ui.bench import sensitivity, throughput
-from mddit_ui.bench.kept import chosen, kept_search, pack, unpack
+from mddit_ui.bench.kept import chosen, kept_search, known_first, pack, read, unpack
 from mddit_ui.bench.page import CHOICE, UNSEEN_SEED, grid, put_section
 from mddit_ui.bench.search_lines import DEFAULT, HEADS, START, Judgement, Line, gains, start_of, verdicts
 from mddit_ui.bench.serving import save_picture
 from mddit_ui.charts.gains import gains_figure
 from mddit_ui.core.paths import PROMPTS, ROOT, data_dir
 from mddit_ui.core.policy import Policy
-from mddit_ui.core.records import GenerationConfig, SearchConfig
+from mddit_ui.core.records import GenerationConfig, Score, SearchConfig
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.search.finals import fresh
 from mddit_ui.search.loop import Evaluation
@@ -105,7 +105,10 @@ class Bench:
         task = make_task(
             self.space,
             config,
-            lambda policies, race=None: make_evaluator(self.model, self.request, quick=True)(policies, race),
+            known_first(
+                self.known(),
+                lambda policies, race=None: make_evaluator(self.model, self.request, quick=True)(policies, race),
+            ),
             self.sensitivity,
             method=VARIANTS[method],
         )
@@ -113,6 +116,12 @@ class Bench:
         found, reason = kept_search(self.folder / kept, self.space, task)
         print(f"{name}, seed {seed}: {len(found)} evaluations. {reason}", file=sys.stderr, flush=True)
         return found
+
+    def known(self) -> dict[Policy, Score]:
+        """What any search of this setting has scored on all pictures, which are the same for all."""
+        searches = [read(path, self.space) for path in sorted(self.folder.glob("*-by-*.jsonl"))]
+        whole = len(self.prompts)
+        return {each.policy: each.score for found in searches for each in found if each.score.images == whole}
 
     def best(self, found: Sequence[Evaluation], name: str = DEFAULT) -> Policy:
         """As the app chooses, by the objective of the search."""

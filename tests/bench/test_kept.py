@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mddit_ui.bench.kept import kept_scores, kept_search, read
+from mddit_ui.bench.kept import kept_scores, kept_search, known_first, read
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.errors import SearchError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import Score
 from mddit_ui.search.loop import Task
+from mddit_ui.search.racing import Race
 from mddit_ui.search.space import Space
 
 SPACE = Space(MacTable(("a", "b"), np.full(2, 1.0), 0.0), 2, 0.5)
@@ -53,3 +54,23 @@ def test_scores_are_made_once(tmp_path: Path) -> None:
     assert asked == policies
     assert [again[policy].clip_score for policy in policies] == [1.0, 2.0, 3.0]
     assert first == {policy: again[policy] for policy in policies[:2]}
+
+
+def test_only_what_no_search_has_scored_is_evaluated() -> None:
+    policies = [Policy.from_rows(["##", row]) for row in ("==", "#=", "##")]
+    asked: list[Policy] = []
+
+    def evaluate(wanted, race=None):
+        for policy in wanted:
+            asked.append(policy)
+            yield policy, Score(clip_score=1.0, images=1)
+
+    known = {policies[1]: Score(clip_score=7.0, images=1)}
+    found = dict(known_first(known, evaluate)(policies))
+    assert asked == [policies[0], policies[2]]
+    assert [found[policy].clip_score for policy in policies] == [1.0, 7.0, 1.0]
+
+    asked.clear()  # in a race the score is that of the first pictures
+    race = Race(lambda score: score.clip_score, ((1, 0.5),))
+    assert [score.clip_score for _, score in known_first(known, evaluate)(policies, race)] == [1.0] * 3
+    assert asked == policies
