@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +40,9 @@ class App:
 
     def reload(self, page: Page) -> None:
         """The page again, once no answer is on its way: Gradio's client breaks those off, and its console says so."""
-        while any(request.frame.page == page for request in self.awaited):
+        deadline = time.monotonic() + 180
+        while late := [request.url for request in self.awaited if request.frame.page == page]:
+            assert time.monotonic() < deadline, f"no answer to {late}"
             page.wait_for_timeout(50)
         page.reload()
         ready(page)
@@ -102,6 +105,7 @@ def served(tiny_models: Path, browser: Browser, tmp_path_factory: pytest.TempPat
 def app(served: App) -> Iterator[App]:
     """The running app; a test fails when the console of one of its pages reports an error."""
     served.said.clear()
+    served.awaited.clear()
     yield served
     said = list(served.said)  # not what a page says of answers that its closing breaks off
     for context in served.browser.contexts:
