@@ -8,7 +8,7 @@ what is there is not made again, so that a table grows by more seeds, methods an
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -23,6 +23,7 @@ from mddit_ui.bench.page import CHOICE, UNSEEN_SEED, grid, put_section
 from mddit_ui.bench.search_lines import DEFAULT, HEADS, START, Judgement, Line, gains, start_of, verdicts
 from mddit_ui.bench.serving import save_picture
 from mddit_ui.charts.gains import gains_figure
+from mddit_ui.core.errors import SearchError
 from mddit_ui.core.paths import PROMPTS, ROOT, data_dir
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, Score, SearchConfig
@@ -112,10 +113,18 @@ class Bench:
             self.sensitivity,
             method=VARIANTS[method],
         )
-        kept = f"{name.replace(' ', '-')}-{seed}-by-{population(config)}.jsonl"  # goes on only as it began
-        found, reason = kept_search(self.folder / kept, self.space, task)
+        found, reason = kept_search(self._path(name, config), self.space, task)
         print(f"{name}, seed {seed}: {len(found)} evaluations. {reason}", file=sys.stderr, flush=True)
         return found
+
+    def recorded(self, name: str, seed: int, evaluations: int) -> list[Evaluation]:
+        """As ``searched``, but no evaluation is made: what there is in its file, in order."""
+        found = read(self._path(name, self.config(evaluations=evaluations, seed=seed)), self.space)
+        return sorted(found, key=lambda each: each.number)[:evaluations]
+
+    def _path(self, name: str, config: SearchConfig) -> Path:
+        """Where the search is kept; one with generations of another size goes on differently."""
+        return self.folder / f"{name.replace(' ', '-')}-{config.seed}-by-{population(config)}.jsonl"
 
     def known(self) -> dict[Policy, Score]:
         """What any search of this setting has scored on all pictures, which are the same for all."""
@@ -135,11 +144,18 @@ class Bench:
         closeness = found.psnrs if policy else [MAX_PSNR] * found.images
         return Judgement(np.array(found.clip_scores), np.array(closeness))
 
-    def table(self, names: Sequence[str], seeds: Sequence[int], evaluations: int) -> list[Line]:
-        """Full depth, well-known schedules, the best start, then each method at each mark."""
-        runs = {(name, seed): self.searched(name, seed, evaluations) for seed in seeds for name in names}
-        starts = next(iter(runs.values()))
-        start = self.best([each for each in starts if each.generation == 0])
+    def table(self, runs: Mapping[tuple[str, int], Sequence[Evaluation]], evaluations: int) -> list[Line]:
+        """Full depth, well-known schedules, the best start, then each method at each mark.
+
+        ``runs`` are the evaluations of each (method, seed); a mark takes the searches that reach it.
+
+        Raises:
+            SearchError: there are none.
+        """
+        longest = max(runs.values(), key=len)
+        if not longest:
+            raise SearchError(f"No search of these methods is kept in {self.folder} or {self.archive}.")
+        start = self.best([each for each in longest if each.generation == 0])
 
         def line(name: str, policies: Sequence[Policy | None], count: int = 0) -> Line:
             each = [self.judged(policy) for policy in policies]
@@ -158,9 +174,10 @@ class Bench:
         lines += [line(policy.name, [policy]) for policy in baselines(self.space)]
         lines += [line(f"{START}: {start.name}", [start])]
         marks = sorted({mark for mark in MARKS if mark < evaluations} | {evaluations})
-        for name, mark in product(names, marks):
-            until = [[each for each in runs[name, seed] if each.number <= mark] for seed in seeds]
-            lines.append(line(name, [self.best(found, name) for found in until], mark))
+        for name, mark in product(dict.fromkeys(name for name, _ in runs), marks):
+            reached = [found[:mark] for (each, _), found in runs.items() if each == name and len(found) >= mark]
+            if reached:
+                lines.append(line(name, [self.best(found, name) for found in reached], mark))
         return lines
 
 
@@ -213,6 +230,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="no table: several processes, each with other methods and the same folder, then one without this",
     )
     parts.add_argument("--tables-only", action="store_true", help="neither the predictor's table nor the throughput")
+    parts.add_argument(
+        "--kept-only",
+        action="store_true",
+        help="tables of what is kept: no search is made or goes on, and a mark takes the searches that reach it",
+    )
     parser.add_argument("--target", type=Path, default=ROOT / "docs" / "results.md")
     given = [*(sys.argv[1:] if arguments is None else arguments)]
     args = parser.parse_args(given)
@@ -222,11 +244,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for steps in args.steps:
         for budget in args.budgets:
             bench = Bench(args.model, steps, budget, args.images, args.unseen, folder, results / "searches")
+            search = bench.recorded if args.kept_only else bench.searched
+            runs = {(name, seed): search(name, seed, args.evaluations) for seed, name in product(seeds, args.methods)}
             if args.searches_only:
-                for seed, name in product(seeds, args.methods):
-                    bench.searched(name, seed, args.evaluations)
                 continue
-            lines = bench.table(args.methods, seeds, args.evaluations)
+            lines = bench.table(runs, args.evaluations)
             name = f"search-{Path(args.model).name}-{steps}-{budget:g}"
             save_picture(gains_figure(gains(lines), DEFAULT), results / f"{name}.svg")
             pack(bench.folder, bench.archive)
@@ -234,7 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             text = section(bench, lines, command, f"results/{name}.svg")
             put_section(args.target, name, text)
             print(text, end="\n\n", flush=True)
-    if not (args.searches_only or args.tables_only):
+    if not (args.searches_only or args.tables_only or args.kept_only):
         common = ["--model", args.model, "--steps", str(args.steps[0])]
         sensitivity.main(common)
         print()

@@ -8,6 +8,7 @@ import pytest
 
 from mddit_ui.bench import search as bench
 from mddit_ui.bench.page import paired
+from mddit_ui.core.errors import SearchError
 from tests.tiny import PROMPTS
 
 
@@ -61,6 +62,32 @@ def test_the_table_and_its_second_run(tiny_pixart, tmp_path, monkeypatch, capsys
     assert {name: len(content) for name, content in before.items() if name != cut.name} == {
         path.name: path.stat().st_size for path in kept.iterdir() if path != cut
     }
+
+    with pytest.raises(SearchError, match="No search of these methods is kept"):
+        bench.main([*arguments[:-1], "--kept-only", "--methods", "random"])
+
+
+def test_a_mark_takes_the_searches_that_reach_it(tiny_pixart, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bench, "PROMPTS", tmp_path)
+    for name in ("search", "holdout"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(list(PROMPTS)))
+    monkeypatch.setattr(bench, "MARKS", (3, 6))
+    common = ["--target", str(tmp_path / "results.md"), "--model", tiny_pixart, "--steps", "4", "--budgets", "0.6"]
+    common += ["--images", "2", "--folder", str(tmp_path / "kept")]
+    bench.main([*common, "--searches-only", "--seeds", "1", "--evaluations", "8", "--methods", "cma-es"])
+    bench.main([*common, "--searches-only", "--seeds", "2", "--evaluations", "6", "--methods", "cma-es", "random"])
+    kept = {path: path.read_bytes() for path in (tmp_path / "kept").glob("*/*.jsonl")}
+    capsys.readouterr()
+    bench.main([*common, "--kept-only", "--seeds", "3", "--evaluations", "8", "--methods", "cma-es", "random"])
+    rows = [line.split(" | ")[:3] for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    assert rows[-5:] == [
+        ["| cma-es", "3", "2"],
+        ["| cma-es", "6", "2"],
+        ["| cma-es", "8", "1"],
+        ["| random", "3", "2"],
+        ["| random", "6", "2"],
+    ]
+    assert kept == {path: path.read_bytes() for path in kept}  # no search went on
 
 
 def test_gains_are_paired():
