@@ -63,8 +63,13 @@ def _beside(line: Line, other: Line, objective: Objective) -> str:
         mean, error = paired(gain, 0.0)
         word = "ahead" if mean > error else "BEHIND" if mean < -error else "even"
         said.append(f"{what} {mean:+.3f} ± {error:.3f} ({word})")
-    after = f" after {other.evaluations} evaluations" if other.evaluations else ""
-    return f"{line.name} after {line.evaluations} evaluations beside {other.name}{after}: {', '.join(said)}."
+    return f"{_named(line)} beside {_named(other)}: {', '.join(said)}."
+
+
+def _named(line: Line) -> str:
+    if not line.evaluations:
+        return line.name
+    return f"{line.name} after {line.evaluations} evaluations" + f" ({line.searches} searches)" * (line.searches > 1)
 
 
 def start_of(lines: Sequence[Line]) -> Line:

@@ -9,6 +9,7 @@ from plotly.colors import qualitative
 
 from mddit_ui.charts import style
 
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash")  # lines that lie on each other are both seen
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "triangle-down", "star")
 TITLES = {"clip": "gain in CLIP score", "psnr": "gain in PSNR, dB"}
 
@@ -34,7 +35,8 @@ def gains_figure(methods: Sequence[Gains], default: str) -> go.Figure:
     figure.update_xaxes(title_text="evaluations", rangemode="tozero")
     for (what, title), axis in zip(TITLES.items(), ("", "2"), strict=True):
         figure.update_layout({f"yaxis{axis}": {"title": {"text": title}, "zeroline": True}})
-        for method, colour, mark in zip(methods, cycle(qualitative.Safe), cycle(SYMBOLS), strict=False):
+        looks = zip(methods, cycle(qualitative.Safe), cycle(SYMBOLS), cycle(DASHES), strict=False)
+        for method, colour, mark, dash in looks:
             ours = method.name == default
             means, errors = zip(*getattr(method, what), strict=True)
             figure.add_scatter(
@@ -43,7 +45,7 @@ def gains_figure(methods: Sequence[Gains], default: str) -> go.Figure:
                 error_y={"array": list(errors), "visible": ours, "thickness": 1.5, "width": 4},
                 name=style.plain(method.name),
                 mode="lines+markers",
-                line={"color": colours.compute if ours else colour, "width": 3 if ours else 1.5},
+                line={"color": colours.compute if ours else colour, "width": 3 if ours else 1.5, "dash": dash},
                 marker={"symbol": mark, "size": 7},
                 showlegend=not axis,
                 xaxis=f"x{axis}",

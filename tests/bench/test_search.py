@@ -38,10 +38,12 @@ def test_the_table_and_its_second_run(tiny_pixart, tmp_path, monkeypatch, capsys
     assert all(float(row[3]) <= 0.6 for row in table[-3:])
     (start,) = [row for row in table if row[0].startswith("best start")]
     assert (start[5], start[7]) == ("+0.00 ± 0.00", "+0.00 ± 0.00")
-    verdicts = [line for line in text.splitlines() if line.startswith("- cma-es after 8 evaluations beside")]
+    verdicts = [
+        line for line in text.splitlines() if line.startswith("- cma-es after 8 evaluations (2 searches) beside")
+    ]
     assert [line.partition(":")[0].split(" beside ")[1] for line in verdicts] == [
         start[0].partition(":")[0],
-        "genetic screened after 8 evaluations",
+        "genetic screened after 8 evaluations (2 searches)",
     ]
 
     assert "CLIP score + 2 x PSNR" in text  # two prompts
