@@ -12,7 +12,7 @@ from mddit_ui.core.errors import SearchError
 from mddit_ui.core.paths import atomic_write
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import Score
-from mddit_ui.search.finals import finalists, ranked
+from mddit_ui.search.finals import Jury
 from mddit_ui.search.loop import Evaluation, Evaluator, Task, search
 from mddit_ui.search.racing import Race
 from mddit_ui.search.space import Space
@@ -61,24 +61,19 @@ def known_first(known: Mapping[Policy, Score], evaluate: Evaluator) -> Evaluator
     return first
 
 
-def kept_scores(path: Path, policies: Iterable[Policy], evaluate: Evaluator) -> dict[Policy, Score]:
-    """Scores of policies; they are read from a file as far as they are there."""
+def kept_jury(
+    path: Path,
+    evaluate: Callable[[Iterable[Policy]], Iterator[tuple[Policy, Score]]],
+    objective: Callable[[Score], float],
+) -> Jury:
+    """Who chooses as in the app; its scores are read from a file as far as they are there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     known = {content["digest"]: Score.from_dict(content["score"]) for content in _lines(path)}
-    policies = list(policies)
-    for policy, score in evaluate(policy for policy in policies if policy.digest not in known):
-        known[policy.digest] = score
-        _append(path, {"digest": policy.digest, "score": score.to_dict()})
-    return {policy: known[policy.digest] for policy in policies}
 
+    def keep(evaluation: Evaluation, score: Score) -> None:
+        _append(path, {"digest": evaluation.policy.digest, "score": score.to_dict()})
 
-def chosen(
-    path: Path, evaluations: Iterable[Evaluation], evaluate: Evaluator, objective: Callable[[Score], float]
-) -> Policy:
-    """The best policy as the app chooses it: ``evaluate`` scores the finalists on fresh pictures; scores are kept."""
-    among = finalists(evaluations)
-    again = kept_scores(path, [each.policy for each in among], evaluate)
-    return ranked(among, again, objective)[0].policy
+    return Jury(evaluate, objective, known, keep)
 
 
 def pack(folder: Path, archive: Path) -> None:

@@ -16,7 +16,7 @@ from mddit_ui.service.measure import Measurement
 
 OURS = "our search"
 UNSEEN_SEED = 10_000  # of the first picture that is judged; those of a search have the seeds 0, 1, ...
-CHOICE = f"of the best {FINALISTS} and the best start, at least {FRESH_IMAGES} fresh pictures choose"
+CHOICE = f"at least {FRESH_IMAGES} fresh pictures choose, of the best {FINALISTS} policies and {FINALISTS} starts"
 HEADS = ("schedule", "asked", "budget", "CLIP score", "gain", "accuracy", "CMMD", "PSNR", "MACs an image", "speed-up")
 INTRODUCTION = """# Results
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mddit_ui.bench import sensitivity, throughput
-from mddit_ui.bench.kept import chosen, kept_search, known_first, pack, read, unpack
+from mddit_ui.bench.kept import kept_jury, kept_search, known_first, pack, read, unpack
 from mddit_ui.bench.page import CHOICE, UNSEEN_SEED, grid, put_section
 from mddit_ui.bench.search_lines import DEFAULT, HEADS, START, Judgement, Line, gains, start_of, verdicts
 from mddit_ui.bench.serving import save_picture
@@ -28,7 +28,7 @@ from mddit_ui.core.paths import PROMPTS, ROOT, data_dir
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, Score, SearchConfig
 from mddit_ui.core.sensitivity import Sensitivity
-from mddit_ui.search.finals import fresh
+from mddit_ui.search.finals import Jury, fresh
 from mddit_ui.search.loop import Evaluation
 from mddit_ui.search.methods import Method, Setting
 from mddit_ui.search.objective import Objective
@@ -111,6 +111,7 @@ class Bench:
                 lambda policies, race=None: make_evaluator(self.model, self.request, quick=True)(policies, race),
             ),
             self.sensitivity,
+            judge=self.jury(name),
             method=VARIANTS[method],
         )
         found, reason = kept_search(self._path(name, config), self.space, task)
@@ -132,11 +133,17 @@ class Bench:
         whole = len(self.prompts)
         return {each.policy: each.score for found in searches for each in found if each.score.images == whole}
 
+    def jury(self, name: str = DEFAULT) -> Jury:
+        """Who chooses, as in the app, by the objective of the search."""
+        return kept_jury(
+            self.folder / f"finals-{self.fresh.images}.jsonl",
+            lambda policies: make_evaluator(self.model, self.fresh)(policies),
+            Objective.of(self.config(**NAMES[name][1])),
+        )
+
     def best(self, found: Sequence[Evaluation], name: str = DEFAULT) -> Policy:
-        """As the app chooses, by the objective of the search."""
-        objective = Objective.of(self.config(**NAMES[name][1]))
-        path = self.folder / f"finals-{self.fresh.images}.jsonl"
-        return chosen(path, found, make_evaluator(self.model, self.fresh), objective)
+        """What the jury chooses."""
+        return self.jury(name)(found)[0].policy
 
     def judged(self, policy: Policy | None) -> Judgement:
         """The policy (``None``: full depth) on the unseen prompts; ``service.measure`` keeps what it has measured."""

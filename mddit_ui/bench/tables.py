@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from mddit_ui.bench.contestants import fixed, smooth_cache, well_known
-from mddit_ui.bench.kept import chosen, kept_search
+from mddit_ui.bench.kept import kept_jury, kept_search
 from mddit_ui.bench.page import OURS, UNSEEN_SEED, Line, Sizes, Table, put_table
 from mddit_ui.bench.timing import clock
 from mddit_ui.core.errors import ModelError
@@ -28,6 +28,7 @@ from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.metrics.fidelity import psnr
 from mddit_ui.models.loading import load, weights_stamp
 from mddit_ui.search.finals import fresh
+from mddit_ui.search.objective import Objective
 from mddit_ui.search.racing import Race
 from mddit_ui.search.recipe import METHODS, make_task
 from mddit_ui.search.space import Space
@@ -150,16 +151,17 @@ def searched(space: Space, trial: Trial, sizes: Sizes, sensitivity: Sensitivity,
     def evaluate(policies: Iterable[Policy], race: Race | None = None) -> Iterator[tuple[Policy, Score]]:
         return make_evaluator(trial.model, trial.request(), quick=True)(policies, race)
 
-    def evaluate_again(policies: Iterable[Policy], race: Race | None = None) -> Iterator[tuple[Policy, Score]]:
-        return make_evaluator(trial.model, choosing)(policies, race)
+    def evaluate_again(policies: Iterable[Policy]) -> Iterator[tuple[Policy, Score]]:
+        return make_evaluator(trial.model, choosing)(policies)
 
     choosing = fresh(trial.request())
     name = f"{method}-{trial.steps}-{space.budget:g}-{len(trial.prompts)}-{sizes.seed}.jsonl"
     weights = hashlib.sha256(weights_stamp(catalog.get_model(trial.model)).encode()).hexdigest()[:16]
     path = data_dir() / "bench" / weights / name
-    task = make_task(space, config, evaluate, sensitivity, method=METHODS[method])
+    jury = kept_jury(path.with_suffix(f".finals-{choosing.images}.jsonl"), evaluate_again, Objective.of(config))
+    task = make_task(space, config, evaluate, sensitivity, judge=jury, method=METHODS[method])
     found, _ = kept_search(path, space, task)
-    return chosen(path.with_suffix(f".finals-{choosing.images}.jsonl"), found, evaluate_again, task.objective)
+    return jury(found)[0].policy
 
 
 def shortened(trial: Trial, steps: int) -> Measurement:

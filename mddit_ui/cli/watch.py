@@ -87,7 +87,7 @@ def summary(row: SearchRow) -> dict[str, Any]:
 
 def _fresh(row: SearchRow) -> Score | None:
     """The score of the best on the pictures that chose it, once they have."""
-    return row.finalists.get(str(row.best.number)) if row.best else None
+    return row.finalists.get(str(row.best.number)) if row.best and row.state == "done" else None
 
 
 def tried(row: SearchRow) -> str:
@@ -106,7 +106,7 @@ def words(row: SearchRow) -> str:
         return "loading the model, making the pictures of full depth"
     if row.done == 0:
         return "scoring well-known schedules"
-    if row.done >= row.config.evaluations:
+    if row.judging:
         return "scoring the best once more, on fresh pictures"
     parts = []
     if row.best is not None:

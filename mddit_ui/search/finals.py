@@ -1,22 +1,28 @@
-"""The best of many on a few pictures is lucky: fresh pictures, and more of them, choose among a few finalists."""
+"""The best of many on a few pictures is lucky: fresh pictures, and more of them, choose among a few finalists.
 
-from collections.abc import Callable, Iterable, Mapping
+They choose twice: round which starting policy the search goes, and what it has found in the end.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import MAX_WORK, GenerationConfig, Score
 from mddit_ui.search.loop import Evaluation
 
-FINALISTS = 4  # besides the best starting policy
+FINALISTS = 4  # and as many starting policies
 FRESH_IMAGES = 24  # at least; docs/LOG.md has what fewer of them miss
 FRESH_SEEDS = 1_000_003  # between the seeds of a picture and those of its repetitions (torch on a CPU heeds 32 bits)
 
 
 def finalists(evaluations: Iterable[Evaluation]) -> list[Evaluation]:
-    """Those with the highest finite objectives, best first, and the best starting policy: it was not chosen by luck."""
+    """Those with the highest finite objectives, best first, and the best starting policies.
+
+    These are the finalists of the starts alone, too, so that they are judged before the search goes on.
+    """
     finite = [each for each in evaluations if each.objective == each.objective]
     order = sorted(finite, key=lambda each: -each.objective)
     starts = [each for each in order if each.generation == 0]
-    return list({each.number: each for each in order[:FINALISTS] + starts[:1]}.values())
+    return list({each.number: each for each in order[:FINALISTS] + starts[:FINALISTS]}.values())
 
 
 def fresh(request: GenerationConfig) -> GenerationConfig:
@@ -29,13 +35,35 @@ def fresh(request: GenerationConfig) -> GenerationConfig:
     )
 
 
-def ranked(
-    among: Iterable[Evaluation], again: Mapping[Policy, Score], objective: Callable[[Score], float]
-) -> list[Evaluation]:
-    """Finalists by their scores on fresh pictures, ``again``, best first."""
+class Jury:
+    """Ranks finalists by their scores on fresh pictures, each policy scored once.
 
-    def value(each: Evaluation) -> float:
-        found = objective(again[each.policy])
-        return found if found == found else -float("inf")
+    Args:
+        evaluate: scores policies on the fresh pictures.
+        objective: of a score; higher is better, NaN is worst.
+        known: scores from before, by digest.
+        keep: called with each new score, as soon as it is known.
+    """
 
-    return sorted(among, key=lambda each: -value(each))
+    def __init__(
+        self,
+        evaluate: Callable[[Iterable[Policy]], Iterator[tuple[Policy, Score]]],
+        objective: Callable[[Score], float],
+        known: Mapping[str, Score],
+        keep: Callable[[Evaluation, Score], None],
+    ) -> None:
+        self._evaluate, self._objective, self._keep = evaluate, objective, keep
+        self._scores = dict(known)
+
+    def __call__(self, evaluations: Iterable[Evaluation]) -> list[Evaluation]:
+        """The finalists of these evaluations, best first; of equals, the one that was better before."""
+        among = finalists(evaluations)
+        if new := {each.policy: each for each in among if each.policy.digest not in self._scores}:
+            for policy, score in self._evaluate(new):
+                self._scores[policy.digest] = score
+                self._keep(new[policy], score)
+        return sorted(among, key=self._loss)
+
+    def _loss(self, evaluation: Evaluation) -> float:
+        value = self._objective(self._scores[evaluation.policy.digest])
+        return -value if value == value else float("inf")

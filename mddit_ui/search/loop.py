@@ -55,6 +55,7 @@ class Task:
             to who proposes the next ones; it should then look farther away.
         evaluations: how many policies are evaluated in all, the starts included.
         racing: who is not evaluated on all images.
+        judge: the best of the starts, best first, as a better judge than ``evaluate`` sees them.
     """
 
     starts: Sequence[Policy]
@@ -63,6 +64,7 @@ class Task:
     objective: Callable[[Score], float]
     evaluations: int
     racing: Racing = NO_RACING
+    judge: Callable[[Sequence[Evaluation]], Sequence[Evaluation]] = lambda starts: ()
 
 
 def search(
@@ -124,7 +126,7 @@ def _generations(
     starts: Sequence[Evaluation],
 ) -> str:
     losses = {start.policy: -start.objective for start in starts}  # lower is better
-    method = task.method(_ranked(losses), 0)
+    method = task.method(_ranked(losses, [each.policy for each in task.judge(starts)]), 0)
     generation = stale = blind = restarts = 0
     while True:
         generation += 1
@@ -147,11 +149,16 @@ def _generations(
             method = task.method(_ranked(losses), restarts)
 
 
-def _ranked(losses: dict[Policy, float]) -> list[tuple[Policy, float]]:
-    """The lowest first, of equal ones the first that was asked for; what is not a number is as bad as the worst."""
+def _ranked(losses: dict[Policy, float], first: Sequence[Policy] = ()) -> list[tuple[Policy, float]]:
+    """The lowest first, of equal ones the first that was asked for; what is not a number is as bad as the worst.
+
+    Those that are to be ``first`` have the lowest losses, in their order.
+    """
     worst = max(filter(math.isfinite, losses.values()), default=0.0)
     finite = [(policy, worst if math.isnan(loss) else loss) for policy, loss in losses.items()]
-    return sorted(finite, key=lambda pair: (pair[1], math.isnan(losses[pair[0]])))
+    found = sorted(finite, key=lambda pair: (pair[1], math.isnan(losses[pair[0]])))
+    policies = dict.fromkeys([*first, *(policy for policy, _ in found)])
+    return list(zip(policies, (loss for _, loss in found), strict=True))
 
 
 def fingerprint(policies: Sequence[Policy]) -> str:

@@ -14,7 +14,7 @@ from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.search.catcma import CatCma
 from mddit_ui.search.encoding import ENCODINGS
 from mddit_ui.search.genetic import Genetic, Nsga2
-from mddit_ui.search.loop import Evaluator, Task
+from mddit_ui.search.loop import Evaluation, Evaluator, Task
 from mddit_ui.search.methods import Method, Setting, TakingTurns, Vectors
 from mddit_ui.search.objective import Objective
 from mddit_ui.search.optimizers import OPTIMIZERS
@@ -52,9 +52,13 @@ def make_task(
     evaluate: Evaluator,
     sensitivity: Sensitivity | None = None,
     *,
+    judge: Callable[[Sequence[Evaluation]], Sequence[Evaluation]] = lambda starts: (),
     method: Callable[[Setting], Method] | None = None,
 ) -> Task:
-    """The method of the config, round the best of the portfolio; for a range of budgets one at each of some of them."""
+    """The method of the config, round the best of the portfolio; for a range of budgets one at each of some of them.
+
+    ``judge`` says which starts are the best, see ``Task``; of a range, those at the highest budget.
+    """
     levels = [replace(space, budget=budget) for budget in budgets(config)]
     starts = [portfolio(level, sensitivity, config.start) for level in levels]
     count = max(config.evaluations // STARTS_SHARE, len(levels))
@@ -71,6 +75,7 @@ def make_task(
         objective=Objective.of(config),
         evaluations=config.evaluations,
         racing=Racing.halving(images) if config.racing and len(levels) == 1 else Racing(images),
+        judge=judge,
     )
 
 

@@ -121,8 +121,8 @@ def front(search: str) -> Archive[EvaluationRow]:
 def work_around(pictures: int, budget: float) -> float:
     """What is done before and after the evaluations of a search, counted in evaluations."""
     full, schedules = 1 / budget, 3
-    finals = FINALISTS + 2 + full  # two: the best start and one of the schedules
-    return full + schedules + finals * max(FRESH_IMAGES / pictures, 1)
+    fresh = 2 * FINALISTS + 1 + full  # the best starts and the best of all, one of the schedules
+    return full + schedules + fresh * max(FRESH_IMAGES / pictures, 1)
 
 
 def _check_room() -> None:

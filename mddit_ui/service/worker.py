@@ -4,9 +4,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 
 from mddit_ui.core.calibration import Calibration, nested
@@ -14,8 +15,9 @@ from mddit_ui.core.errors import Cancelled, MdditError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, ModelSpec, Score, SearchConfig
 from mddit_ui.core.sensitivity import Sensitivity
-from mddit_ui.search.finals import finalists, fresh, ranked
+from mddit_ui.search.finals import Jury, fresh
 from mddit_ui.search.loop import Evaluation, Evaluator, search
+from mddit_ui.search.objective import Objective
 from mddit_ui.search.portfolio import baselines
 from mddit_ui.search.ray_pool import RayPool
 from mddit_ui.search.recipe import make_task
@@ -36,7 +38,7 @@ class Prepared:
 
     Args:
         space: what may be asked for; evaluate: scores it; reference: full depth, likewise.
-        fresh: makes an evaluator, and the score of full depth, for the pictures that choose at the end.
+        fresh: makes an evaluator, and the score of full depth, for the pictures that choose.
     """
 
     space: Space
@@ -96,24 +98,27 @@ def _searched(shift: Shift, model: Model, row: SearchRow, prepared: Prepared) ->
     calibration = store.keep_calibration(db, row.id, None if row.done else model.calibrate(row.config))
     shift.check()
     sensitivity = None if calibration is None else Sensitivity.from_calibration(calibration)
-    task = make_task(prepared.space, row.config, prepared.evaluate, sensitivity)
     known = [_evaluation(each, prepared.space) for each in store.evaluations(db, row.id)]
+    again = _FreshPictures(shift, prepared, row)
+    jury = again.jury(known)
+    task = make_task(prepared.space, row.config, prepared.evaluate, sensitivity, judge=jury)
 
     def keep(evaluation: Evaluation) -> None:
         known.append(evaluation)
         shift.keep(lambda: store.add_evaluation(db, row.id, _evaluation_row(evaluation, prepared.space)))
 
-    reason = search(
+    searching = partial(
+        search,
         task,
-        known=tuple(known),
         on_evaluation=keep,
         on_generation=lambda generation, population: store.end_generation(db, row.id, generation, population),
         go_on=shift.goes_on,
     )
-    shift.check()
+    while not (reason := searching(known=tuple(known))):
+        shift.check()  # else people have changed their mind meanwhile
     if all(each.objective != each.objective for each in known):
         return "failed", reason
-    _judge_again(shift, prepared, row, known, task.objective)
+    again.keep_ranking(jury(known))
     return "done", "" if len(known) >= row.config.evaluations else reason
 
 
@@ -122,30 +127,55 @@ def _measure_baselines(shift: Shift, prepared: Prepared, row: SearchRow) -> None
     measured = {name: (row.baseline_budgets[name], score) for name, score in row.baselines.items()}
     store.set_reference(shift.db, row.id, prepared.reference, measured)
     missing = [policy for policy in baselines(prepared.space) if policy.name not in measured]
-    for policy, score in prepared.evaluate(takewhile(lambda _: shift.goes_on(), missing)):
+    for policy, score in _evaluated(shift, prepared.evaluate, missing):
         measured[policy.name] = (prepared.space.table.budget(policy.actions), score)
         store.set_reference(shift.db, row.id, prepared.reference, measured)
-    shift.check()
 
 
-def _judge_again(
-    shift: Shift,
-    prepared: Prepared,
-    row: SearchRow,
-    known: list[Evaluation],
-    objective: Callable[[Score], float],
-) -> None:
-    """The finalists and one well-known schedule on fresh pictures."""
-    among = finalists(known)
-    evaluate, full = prepared.fresh()
-    rivals = baselines(prepared.space)[:1]
-    policies = [each.policy for each in among] + rivals
-    scores = dict(evaluate(takewhile(lambda _: shift.goes_on(), policies)))
-    shift.check()
-    ranking = ranked(among, scores, objective)
-    named = {str(each.number): scores[each.policy] for each in ranking}
-    named |= {policy.name: scores[policy] for policy in rivals}
-    store.set_finalists(shift.db, row.id, {**named, "full": full})
+def _evaluated(shift: Shift, evaluate: Evaluator, policies: Iterable[Policy]) -> Iterator[tuple[Policy, Score]]:
+    """Each policy with its score, unless this process should go: then those that have begun."""
+    left = list(policies)
+    while left:
+        for policy, score in evaluate(takewhile(lambda _: shift.goes_on(), tuple(left))):
+            left.remove(policy)
+            yield policy, score
+        shift.check()
+
+
+class _FreshPictures:
+    """Scores on fresh pictures, made when they are asked for and kept as soon as they are known."""
+
+    def __init__(self, shift: Shift, prepared: Prepared, row: SearchRow) -> None:
+        self._shift, self._prepared, self._row = shift, prepared, row
+        self._scores = dict(row.finalists)
+        self._evaluate: Evaluator | None = None
+
+    def jury(self, known: Iterable[Evaluation]) -> Jury:
+        """Ranks finalists; what was scored before is not scored again."""
+        scores = {each.policy.digest: self._scores.get(str(each.number)) for each in known}
+        return Jury(
+            self._made,
+            Objective.of(self._row.config),
+            {digest: score for digest, score in scores.items() if score is not None},
+            lambda evaluation, score: self._keep({**self._scores, str(evaluation.number): score}),
+        )
+
+    def keep_ranking(self, ranking: Iterable[Evaluation]) -> None:
+        """Finalists in their order, beside them one well-known schedule and full depth."""
+        ((schedule, score),) = self._made(baselines(self._prepared.space)[:1])
+        names = [*(str(each.number) for each in ranking), schedule.name, "full"]
+        scores = {**self._scores, schedule.name: score}
+        self._keep({name: scores[name] for name in names})
+
+    def _made(self, policies: Iterable[Policy]) -> Iterator[tuple[Policy, Score]]:
+        if self._evaluate is None:
+            self._evaluate, full = self._prepared.fresh()
+            self._keep({**self._scores, "full": full})
+        yield from _evaluated(self._shift, self._evaluate, policies)
+
+    def _keep(self, scores: dict[str, Score]) -> None:
+        self._scores = scores
+        self._shift.keep(lambda: store.set_finalists(self._shift.db, self._row.id, scores))
 
 
 def _evaluation_row(evaluation: Evaluation, space: Space) -> EvaluationRow:

@@ -36,10 +36,11 @@ class SearchRow:
 
     Args:
         done: evaluations so far, of ``config.evaluations``.
-        best: highest objective, or what the fresh pictures of the end chose among the finalists.
+        best: highest objective; once the search is done, what the fresh pictures chose among the finalists.
         reference: full depth, same prompts and seeds; ``baselines``: well-known schedules, likewise, by name.
         baseline_budgets: what those cost.
-        finalists: number of an evaluation (or name of a baseline) -> its score on fresh pictures, "full" included.
+        finalists: number of an evaluation (or name of a baseline) -> its score on fresh pictures, "full" included;
+            in the order of becoming known, or, once the search is done, the chosen one first.
         locked: one string a step, ``?`` for the free cells; ``None`` when all are free.
         worker_pid: the process that runs it, if any; ``heartbeat``: its last sign of life, seconds since 1970.
     """
@@ -64,6 +65,12 @@ class SearchRow:
     worker_started: str
     heartbeat: float | None
 
+    @property
+    def judging(self) -> bool:
+        """Whether fresh pictures are made, of the starts or of the finalists, and no evaluation."""
+        begun = self.generation == 0 and bool(self.finalists)
+        return self.state == "running" and (begun or self.done >= self.config.evaluations)
+
 
 def search_row(db: Database, row: sqlite3.Row) -> SearchRow:
     """A row of ``searches``, with what its evaluations tell."""
@@ -85,7 +92,7 @@ def search_row(db: Database, row: sqlite3.Row) -> SearchRow:
         error=row["error"],
         done=count["done"],
         generation=count["generation"],
-        best=_best(db, search, finalists),
+        best=_best(db, search, finalists if row["state"] == "done" else {}),
         reference=Score.from_dict(json.loads(row["reference"])) if row["reference"] else None,
         baselines={name: Score.from_dict(each["score"]) for name, each in baselines.items()},
         baseline_budgets={name: each["budget"] for name, each in baselines.items()},

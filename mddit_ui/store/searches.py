@@ -172,8 +172,8 @@ def end_generation(db: Database, search: str, generation: int, population: str) 
             connection.execute("INSERT INTO generations VALUES (?, ?, ?, ?)", (search, generation, population, count))
         elif known["population"] != population:
             raise StoreError(
-                f"Generation {generation} differs from the recorded one: the versions of numpy or cma, or the "
-                "calibration, have changed. Start a new search; the old evaluations stay."
+                f"Generation {generation} differs from the recorded one: the version of numpy, cma or this program, "
+                "or the calibration, has changed. Start a new search; the old evaluations stay."
             )
 
 
@@ -206,7 +206,7 @@ def keep_calibration(db: Database, search: str, calibration: Calibration | None)
 
 
 def set_finalists(db: Database, search: str, finalists: Mapping[str, Score]) -> None:
-    """Scores on fresh pictures; the best evaluation stands first."""
+    """Scores on fresh pictures; once the search is done, the best evaluation stands first."""
     content = {name: score.to_dict() for name, score in finalists.items()}
     with db.write() as connection:
         connection.execute("UPDATE searches SET finalists = ? WHERE id = ?", (json.dumps(content), search))

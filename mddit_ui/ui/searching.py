@@ -8,7 +8,7 @@ from typing import Any
 from mddit_ui.charts import convergence, depth, tradeoff
 from mddit_ui.core.errors import MdditError, SearchError
 from mddit_ui.core.policy import Policy
-from mddit_ui.core.records import SearchConfig
+from mddit_ui.core.records import Score, SearchConfig
 from mddit_ui.service import searches as service
 from mddit_ui.store import searches as store
 from mddit_ui.store.db import open_db
@@ -86,6 +86,8 @@ def status_html(row: SearchRow) -> str:
     if row.wanted != "run" and row.state in ("queued", "running"):
         state = "Pausing" if row.wanted == "pause" else "Stopping"
     pairs = [("State", state), ("Evaluations", f"{row.done} of {row.config.evaluations}")]
+    if row.judging:
+        pairs.append(("Now", "fresh pictures of the best"))
     if row.seconds_left is not None and row.state == "running":
         pairs.append(("Time left", f"about {duration(row.seconds_left)}"))
     if row.evaluations_per_minute:
@@ -167,25 +169,32 @@ def log_html(row: SearchRow, rows: Sequence[EvaluationRow]) -> str:
         f"{name} measured: {100 * row.baseline_budgets.get(name, math.nan):.1f} % of MACs{_score(score)}."
         for name, score in row.baselines.items()
     ]
+    judged = {name: _judged(name, score) for name, score in row.finalists.items()}
+    starts = ["full", *(str(each.number) for each in rows if each.generation == 0)]  # judged before the others are made
     best, spent = -math.inf, 0.0
     for each in rows:
         spent += each.seconds
+        if each.generation > 0:
+            lines += [judged.pop(name) for name in starts if name in judged]
         if each.objective > best:
             gain = "" if math.isinf(best) else f", {each.objective - best:+.2f} in the objective"
             best = each.objective
             lines.append(f"No. {each.number}, after {duration(spent)}: new best, {100 * each.budget:.1f} % of MACs{_score(each.score)}{gain}.")  # fmt: skip # noqa: E501
         elif math.isnan(each.objective):
             lines.append(f"No. {each.number}: its pictures were not finite; counted as worst.")
-    for name, score in row.finalists.items():
-        who = f"No. {name}" if name.isdigit() else "Full depth" if name == "full" else name.capitalize()
-        lines.append(f"{who} on fresh pictures: {_score(score).removeprefix(', ')}.")
-    if row.finalists and row.best is not None:
+    lines += judged.values()
+    if row.finalists and row.best is not None and row.state == "done":
         found = "" if row.best.generation else ", a starting policy"
         lines.append(f"No. {row.best.number} is the best on fresh pictures{found}.")
     if row.state not in ("queued", "running"):
         lines.append(f"{STATES[row.state]} after {row.done} evaluations." + (f" {row.error}" if row.error else ""))
     items = "".join(f"<li>{escaped(line)}</li>" for line in reversed(lines[-MOST_LOGGED:]))
     return f'<ol class="m-log" reversed tabindex="0" aria-label="Log of the search">{items}</ol>'
+
+
+def _judged(name: str, score: Score) -> str:
+    who = f"No. {name}" if name.isdigit() else "Full depth" if name == "full" else name.capitalize()
+    return f"{who} on fresh pictures: {_score(score).removeprefix(', ')}."
 
 
 def history(current: Any = "") -> TableView | str:

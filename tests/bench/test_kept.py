@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mddit_ui.bench.kept import kept_scores, kept_search, known_first, read
+from mddit_ui.bench.kept import kept_jury, kept_search, known_first, read
 from mddit_ui.core.cost import MacTable
 from mddit_ui.core.errors import SearchError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import Score
-from mddit_ui.search.loop import Task
+from mddit_ui.search.loop import Evaluation, Task
 from mddit_ui.search.racing import Race
 from mddit_ui.search.space import Space
 
@@ -39,21 +39,22 @@ def test_a_search_does_not_go_on_from_another_one(tmp_path: Path) -> None:
     assert path.read_text() == before
 
 
-def test_scores_are_made_once(tmp_path: Path) -> None:
+def test_fresh_scores_are_made_once(tmp_path: Path) -> None:
     policies = [Policy.from_rows(["##", row]) for row in ("==", "#=", "##")]
+    found = [Evaluation(number, 0, policy, Score(), -number, 1.0) for number, policy in enumerate(policies)]
     asked: list[Policy] = []
 
-    def evaluate(wanted, race=None):
+    def evaluate(wanted):
         for policy in wanted:
             asked.append(policy)
             yield policy, Score(clip_score=float(len(asked)), images=1)
 
-    path = tmp_path / "finals.jsonl"
-    first = kept_scores(path, policies[:2], evaluate)
-    again = kept_scores(path, policies, evaluate)
+    def jury():
+        return kept_jury(tmp_path / "finals.jsonl", evaluate, lambda score: score.clip_score)
+
+    assert [each.number for each in jury()(found[:2])] == [1, 0]
+    assert [each.number for each in jury()(found)] == [2, 1, 0]
     assert asked == policies
-    assert [again[policy].clip_score for policy in policies] == [1.0, 2.0, 3.0]
-    assert first == {policy: again[policy] for policy in policies[:2]}
 
 
 def test_only_what_no_search_has_scored_is_evaluated() -> None:

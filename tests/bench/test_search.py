@@ -78,7 +78,7 @@ def test_a_mark_takes_the_searches_that_reach_it(tiny_pixart, tmp_path, monkeypa
     common += ["--images", "2", "--folder", str(tmp_path / "kept")]
     bench.main([*common, "--searches-only", "--seeds", "1", "--evaluations", "8", "--methods", "cma-es"])
     bench.main([*common, "--searches-only", "--seeds", "2", "--evaluations", "6", "--methods", "cma-es", "random"])
-    kept = {path: path.read_bytes() for path in (tmp_path / "kept").glob("*/*.jsonl")}
+    kept = {path: path.read_bytes() for path in (tmp_path / "kept").glob("*/*-by-*.jsonl")}
     capsys.readouterr()
     bench.main([*common, "--kept-only", "--seeds", "3", "--evaluations", "8", "--methods", "cma-es", "random"])
     rows = [line.split(" | ")[:3] for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]

@@ -34,6 +34,7 @@ def row(done: int = 12, **more) -> SearchRow:
         (row(0, best=None), "scoring well-known schedules"),
         (row(0, best=None, reference=None), "loading the model, making the pictures of full depth"),
         (row(40), "scoring the best once more, on fresh pictures"),
+        (row(20, generation=0, finalists={"full": SCORE}), "scoring the best once more, on fresh pictures"),
     ],
 )
 def test_words(search: SearchRow, says: str):
@@ -55,7 +56,7 @@ def test_budgets_as_they_are_given():
 def test_the_report_says_what_chose_the_best(capsys: pytest.CaptureFixture[str]):
     again = Score(clip_score=30.5, clip_backbone="tiny", psnr=21.0, images=24)
     judged = row(40, state="done", finalists={"3": again, "full": Score(clip_score=31.0, clip_backbone="tiny")})
-    report(row(), Namespace(json=False))
+    report(row(finalists={"3": again, "full": SCORE}), Namespace(json=False))  # it has been judged as a start
     before = capsys.readouterr().out
     report(judged, Namespace(json=False))
     after = capsys.readouterr().out

@@ -1,6 +1,7 @@
 """The loop: a function of its task and of the scores; resumes exactly; never evaluates twice."""
 
 import math
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -17,7 +18,9 @@ from mddit_ui.search.space import Space
 from tests.search.toy import ToyEvaluator, ToyModel
 
 
-def make_task(evaluate=None, *, evaluations=60, seed=1, sigma=0.6, method="cma-es", model=None, **more):
+def make_task(
+    evaluate=None, *, evaluations=60, seed=1, sigma=0.6, method="cma-es", model=None, judge=lambda starts: (), **more
+):
     model = model or ToyModel(images=8)
     space = Space(model.table, model.steps, 0.5)
     config = SearchConfig(
@@ -30,7 +33,7 @@ def make_task(evaluate=None, *, evaluations=60, seed=1, sigma=0.6, method="cma-e
         **{"population": 8, **more},
     )
     known = Sensitivity.from_calibration(model.calibration())
-    return make(space, config, evaluate or ToyEvaluator(model), known)
+    return make(space, config, evaluate or ToyEvaluator(model), known, judge=judge)
 
 
 class Log:
@@ -92,6 +95,32 @@ def test_resume_is_exact_for_every_method_at_random_cuts(method):
         second = Log().run(make_task(**settings), known=first.evaluations)
         assert first.trajectory + second.trajectory == whole.trajectory
         assert second.populations == whole.populations
+
+
+def test_a_search_goes_round_the_start_that_a_better_judge_prefers():
+    seen = []
+
+    def judge(starts):
+        order = sorted(starts, key=lambda each: -each.objective)
+        seen.extend(order)
+        return [order[2], order[0]]
+
+    plain, judged = make_task(), make_task(judge=judge)
+    told = []
+    Log().run(replace(judged, method=lambda ranked, restarts: told.append(ranked) or judged.method(ranked, restarts)))
+    policies = [policy for policy, _ in told[0]]
+    assert policies == [seen[place].policy for place in (2, 0, 1, *range(3, len(seen)))]
+    assert [loss for _, loss in told[0]] == [-each.objective for each in seen]  # they change places, losses stay
+    assert Log().run(judged).populations[0] != Log().run(plain).populations[0]
+
+
+def test_a_judge_does_not_change_how_a_search_is_taken_up():
+    task = make_task(judge=lambda starts: sorted(starts, key=lambda each: each.policy.digest)[:3])
+    whole = Log().run(task)
+    first = Log(stop_after=30).run(task)
+    second = Log().run(task, known=first.evaluations)
+    assert first.trajectory + second.trajectory == whole.trajectory
+    assert second.populations == whole.populations
 
 
 def test_a_search_of_100_is_the_beginning_of_a_longer_one():

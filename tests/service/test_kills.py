@@ -23,6 +23,8 @@ def ended(count, how, folder, seed=0):
 
 def undisturbed(evaluations):
     from mddit_ui.core.sensitivity import Sensitivity
+    from mddit_ui.search.finals import Jury
+    from mddit_ui.search.objective import Objective
     from mddit_ui.search.recipe import make_task
 
     config = kills.config(evaluations)
@@ -30,7 +32,8 @@ def undisturbed(evaluations):
         sensitivity = Sensitivity.from_calibration(
             type(TOY.calibrate(config)).from_dict(TOY.calibrate(config).to_dict())
         )
-        log = Log().run(make_task(prepared.space, config, prepared.evaluate, sensitivity))
+        jury = Jury(prepared.fresh()[0], Objective.of(config), {}, lambda evaluation, score: None)
+        log = Log().run(make_task(prepared.space, config, prepared.evaluate, sensitivity, judge=jury))
     rows = sorted([each.number, each.policy.digest, each.objective.hex()] for each in log.evaluations)
     return rows, [list(each) for each in log.populations]
 

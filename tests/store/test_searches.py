@@ -78,7 +78,26 @@ def test_reference_baselines_and_finalists(db):
     assert row.reference == full
     assert row.baselines == {"every 2": half}
     assert row.baseline_budgets == {"every 2": 0.51}
-    assert row.best.number == 1  # what fresh pictures chose, not the highest objective
+    assert row.best.number == 2
+    searches.set_state(db, search, "done", only_if=("queued",))
+    assert searches.get(db, search).best.number == 1  # what fresh pictures chose, not the highest objective
+
+
+def test_when_fresh_pictures_judge(db):
+    search = searches.create(db, CONFIG)
+    score = Score(clip_score=2.0, images=2)
+    searches.set_state(db, search, "running", only_if=("queued",))
+    searches.add_evaluation(db, search, evaluation(3))  # of generation 0
+    assert not searches.get(db, search).judging
+    searches.set_finalists(db, search, {"full": score})
+    assert searches.get(db, search).judging
+    searches.add_evaluation(db, search, evaluation(4))
+    assert not searches.get(db, search).judging
+    for number in {*range(1, CONFIG.evaluations + 1)} - {3, 4}:
+        searches.add_evaluation(db, search, evaluation(number))
+    assert searches.get(db, search).judging
+    searches.set_state(db, search, "paused", only_if=("running",))
+    assert not searches.get(db, search).judging
 
 
 def test_the_newest_search_first(db):

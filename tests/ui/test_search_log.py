@@ -15,7 +15,7 @@ def score(clip: float) -> Score:
     return Score(clip_score=clip, psnr=20.0, images=2)
 
 
-def log(chosen: int) -> list[str]:
+def log(chosen: int, state: str = "done") -> list[str]:
     """The lines of a search that has evaluated one starting policy and two others, the last of them the best."""
     db = open_db()
     search = searches.create(db, CONFIG)
@@ -24,16 +24,33 @@ def log(chosen: int) -> list[str]:
         searches.add_evaluation(db, search, row)
     other = 4 - chosen
     searches.set_finalists(db, search, {str(chosen): score(9), str(other): score(8), "every 2": score(7), "full": score(10)})  # fmt: skip # noqa: E501
+    searches.set_state(db, search, state, only_if=("queued",))
     html = searching.log_html(searches.get(db, search), searches.evaluations(db, search))
     return re.findall("<li>(.*?)</li>", html)
 
 
 def test_what_fresh_pictures_choose_is_said() -> None:
     lines = log(chosen=3)
-    assert lines[0] == "No. 3 is the best on fresh pictures."
+    assert lines[:2] == ["Finished after 3 evaluations.", "No. 3 is the best on fresh pictures."]
     assert "No. 3 on fresh pictures: CLIP score 9.00, PSNR 20.0 dB." in lines
     assert "Full depth on fresh pictures: CLIP score 10.00, PSNR 20.0 dB." in lines
 
 
 def test_and_when_it_is_a_starting_policy() -> None:
-    assert log(chosen=1)[0] == "No. 1 is the best on fresh pictures, a starting policy."
+    assert log(chosen=1)[1] == "No. 1 is the best on fresh pictures, a starting policy."
+
+
+def test_starting_policies_are_judged_before_the_others_are_made() -> None:
+    lines = log(chosen=3, state="paused")[::-1]
+    order = [
+        "No. 1, after",
+        "Full depth on",
+        "No. 1 on fresh",
+        "No. 2, after",
+        "No. 3, after",
+        "No. 3 on",
+        "Every 2 on",
+    ]
+    places = [next(place for place, line in enumerate(lines) if line.startswith(start)) for start in order]
+    assert places == sorted(places)
+    assert not any("is the best on fresh pictures" in line for line in lines)  # that is said in the end
