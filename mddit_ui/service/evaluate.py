@@ -97,24 +97,26 @@ class PooledEvaluator:
     """As ``Evaluator``, bit for bit, in the processes of a pool or the actors of a cluster."""
 
     def __init__(self, pool: Pool | RayPool, model_id: str, config: GenerationConfig, *, quick: bool = False) -> None:
-        self.pool = pool
-        self.request: Request = (model_id, config, quick)
+        self._pool = pool
+        self._request: Request = (model_id, config, quick)
+        self._scored = partial(_scored, self._request)  # one for all calls: the pool learns how long it takes
 
     @property
     def reference_score(self) -> Score:
-        ((_, found),) = self.pool.map(_reference, [self.request])
+        ((_, found),) = self._pool.map(_reference, [self._request])
         return found
 
     def __call__(self, policies: Iterable[Policy], race: Race | None = None) -> Iterator[tuple[Policy, Score]]:
-        return self.pool.map(partial(_scored, self.request, race), policies)
+        for (policy, _), found in self._pool.map(self._scored, ((policy, race) for policy in policies)):
+            yield policy, found
 
 
 def _reference(request: Request) -> Score:
     return make_evaluator(*request).reference_score
 
 
-def _scored(request: Request, race: Race | None, policy: Policy) -> Score:
-    return make_evaluator(*request).score(policy, race)
+def _scored(request: Request, asked: tuple[Policy, Race | None]) -> Score:
+    return make_evaluator(*request).score(*asked)
 
 
 def _generate(

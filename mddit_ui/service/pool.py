@@ -4,11 +4,12 @@ import multiprocessing
 import os
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from statistics import median
@@ -18,9 +19,11 @@ from typing import Self, TypeVar
 from mddit_ui.core.errors import ConfigError, SearchError
 from mddit_ui.core.records import ModelSpec
 
-HANGS_AFTER = 10  # times as long as others took
+HANGS_AFTER = 10  # times as long as others took that do the same
 LEAST_LIMIT_SECONDS = 60.0
-FIRST_LIMIT_SECONDS = 900.0  # while it is not known how long others take
+NEW_HANGS_AFTER = 100  # times as long as all others took, while it is not known how long the same takes ...
+NEW_LIMIT_SECONDS = 900.0  # ... and at least so long
+KNOWN = 3  # results after which that is known
 MOST_DEATHS = 2  # processes that may die one after the other without giving a result
 LARGE_BYTES = 1_000_000_000  # weights of which one copy is enough
 
@@ -33,7 +36,7 @@ class Pool:
 
     def __init__(self, processes: int, threads: int = 1) -> None:
         self.processes, self.threads = processes, threads
-        self._seconds: deque[float] = deque(maxlen=20)  # that the last ones took
+        self._seconds: defaultdict[object, deque[float]] = defaultdict(partial(deque, maxlen=20))  # by function
         self._executor = self._new()
 
     def __enter__(self) -> Self:
@@ -47,7 +50,8 @@ class Pool:
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
         """Give (item, ``function(item)``) as each is known. An item is taken only when a process is free for it.
 
-        What a process was at when it died, or hung, is done again by another one.
+        What a process was at when it died, or hung, is done again by another one. The same function should take about
+        the same time for each item.
 
         Raises:
             SearchError: they die again and again.
@@ -56,7 +60,7 @@ class Pool:
         running: dict[Future[Result], tuple[Item, float]] = {}
 
         def begin(item: Item) -> None:
-            future = self._executor.submit(_limited, self._limit(), function, item)
+            future = self._executor.submit(_limited, self._limit(function), function, item)
             running[future] = item, time.monotonic()
 
         try:
@@ -79,17 +83,18 @@ class Pool:
                         break
                     deaths = 0
                     item, began = running.pop(future)
-                    self._seconds.append(time.monotonic() - began)
+                    self._seconds[function].append(time.monotonic() - began)
                     yield item, result
         finally:
             for future in running:
                 future.cancel()
 
-    def _limit(self) -> float:
+    def _limit(self, function: object) -> float:
         """Seconds after which a process hangs, it is thought."""
-        if len(self._seconds) < 3:
-            return FIRST_LIMIT_SECONDS
-        return max(HANGS_AFTER * median(self._seconds), LEAST_LIMIT_SECONDS)
+        if len(same := self._seconds[function]) >= KNOWN:
+            return max(HANGS_AFTER * median(same), LEAST_LIMIT_SECONDS)
+        everything = [*chain(*self._seconds.values())] or [0.0]
+        return max(NEW_HANGS_AFTER * median(everything), NEW_LIMIT_SECONDS)
 
     def _new(self) -> ProcessPoolExecutor:
         # Not forked: the threads of torch don't survive that.

@@ -109,7 +109,7 @@ def hang_once(task):
 
 @pytest.mark.slow
 def test_a_process_that_hangs_is_ended_and_its_work_done_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("mddit_ui.service.pool.FIRST_LIMIT_SECONDS", 5.0)
+    monkeypatch.setattr("mddit_ui.service.pool.NEW_LIMIT_SECONDS", 5.0)
     began = time.monotonic()
     with Pool(2) as pool:
         tasks = [(tmp_path, number) for number in range(6)]
@@ -119,11 +119,26 @@ def test_a_process_that_hangs_is_ended_and_its_work_done_again(tmp_path, monkeyp
 
 def test_what_is_too_long_depends_on_what_others_took(monkeypatch):
     with Pool(1) as pool:
-        assert pool._limit() == 900
-        pool._seconds.extend([30.0, 20.0, 400.0])
-        assert pool._limit() == 300
-        pool._seconds.extend([0.1] * 20)
-        assert pool._limit() == 60
+        assert pool._limit(square) == 900
+        pool._seconds[square].extend([30.0, 20.0, 400.0])
+        assert pool._limit(square) == 300
+        assert pool._limit(meet) == 3000  # other work may take much longer
+        pool._seconds[square].extend([0.1] * 20)
+        assert pool._limit(square) == 60
+        assert pool._limit(meet) == 900
+
+
+def nap(seconds):
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def test_other_work_may_take_longer(monkeypatch):
+    """As the first of the fresh pictures do, after a search on two prompts."""
+    monkeypatch.setattr("mddit_ui.service.pool.LEAST_LIMIT_SECONDS", 0.5)
+    with Pool(1) as pool:
+        pids = {pid for _, (_, pid) in pool.map(square, range(5))}
+        assert dict(pool.map(nap, [1.0])) == {1.0: pids.pop()}
 
 
 @pytest.mark.slow
