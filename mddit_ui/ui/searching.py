@@ -88,7 +88,7 @@ def status_html(row: SearchRow) -> str:
     pairs = [("State", state), ("Evaluations", f"{row.done} of {row.config.evaluations}")]
     if row.judging:
         pairs.append(("Now", "fresh pictures of the best"))
-    if row.seconds_left is not None and row.state == "running":
+    elif row.seconds_left is not None and row.state == "running":
         pairs.append(("Time left", f"about {duration(row.seconds_left)}"))
     if row.evaluations_per_minute:
         pairs.append(("Speed", f"{row.evaluations_per_minute:.1f} a minute"))

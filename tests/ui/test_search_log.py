@@ -54,3 +54,15 @@ def test_starting_policies_are_judged_before_the_others_are_made() -> None:
     places = [next(place for place, line in enumerate(lines) if line.startswith(start)) for start in order]
     assert places == sorted(places)
     assert not any("is the best on fresh pictures" in line for line in lines)  # that is said in the end
+
+
+def test_while_fresh_pictures_are_made_nobody_can_say_how_long() -> None:
+    db = open_db()
+    search = searches.create(db, CONFIG)
+    searches.add_evaluation(db, search, EvaluationRow(1, 0, ("##", "=."), "0" * 16, 0.5, score(1), 1, 1.0))
+    searches.set_state(db, search, "running", only_if=("queued",))
+    before = searching.status_html(searches.get(db, search))
+    searches.set_finalists(db, search, {"full": score(10)})
+    after = searching.status_html(searches.get(db, search))
+    assert ("Time left" in before, "fresh pictures" in before) == (True, False)
+    assert ("Time left" in after, "fresh pictures" in after) == (False, True)
