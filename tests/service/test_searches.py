@@ -7,8 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
 
@@ -106,47 +104,6 @@ def test_pause_and_resume_change_nothing(undisturbed):
     assert row.state == "done"
     assert trajectory(search) == undisturbed[1]
     assert row.finalists == undisturbed[0].finalists
-
-
-class ChangesItsMind:
-    """An evaluator during which people press Pause, and Resume before the worker has gone."""
-
-    def __init__(self, evaluate, search, after):
-        self.evaluate, self.search, self.after, self.pauses = evaluate, search, after, 0
-
-    def __call__(self, policies, race=None):
-        for count, found in enumerate(self.evaluate(policies, race)):
-            yield found
-            if count == self.after:
-                store.set_wanted(open_db(), self.search, "pause")
-                self.pauses += 1
-        store.set_wanted(open_db(), self.search, "run")
-
-
-@pytest.mark.parametrize("after", [0, 1, 3])
-def test_pause_and_resume_in_one_breath_change_nothing(undisturbed, after):
-    search = store.create(open_db(), config())
-    fickle = []
-
-    @contextmanager
-    def prepare(config, locked):
-        with TOY.prepare(config, locked) as prepared:
-
-            def fresh():
-                evaluate, full = prepared.fresh()
-                fickle.append(ChangesItsMind(evaluate, search, after))
-                return fickle[-1], full
-
-            fickle.append(ChangesItsMind(prepared.evaluate, search, after))
-            yield replace(prepared, evaluate=fickle[-1], fresh=fresh)
-
-    assert worker.run(search, worker.Model(prepare, TOY.calibrate)) == 0
-    assert all(each.pauses for each in fickle)
-    row = searches.view(search)
-    assert (row.state, row.done) == ("done", 40)
-    assert trajectory(search) == undisturbed[1]
-    assert list(row.finalists.items()) == list(undisturbed[0].finalists.items())
-    assert row.baselines == undisturbed[0].baselines
 
 
 def test_sigterm_is_a_pause(undisturbed):
