@@ -119,7 +119,7 @@ def front(search: str) -> Archive[EvaluationRow]:
 
 
 def work_around(pictures: int, budget: float) -> float:
-    """What is done before and after the evaluations of a search, counted in evaluations."""
+    """What a search does beside its evaluations, counted in evaluations."""
     full, schedules = 1 / budget, 3
     fresh = 2 * FINALISTS + 1 + full  # the best starts and the best of all, one of the schedules
     return full + schedules + fresh * max(FRESH_IMAGES / pictures, 1)
