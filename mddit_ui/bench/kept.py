@@ -21,20 +21,28 @@ from mddit_ui.search.space import Space
 def kept_search(path: Path, space: Space, task: Task) -> tuple[list[Evaluation], str]:
     """(evaluations of a search in their order, why it ended); they are read from a file as far as they are there.
 
+    A task whose ``evaluate`` gives nothing back goes no further than its file.
+
     Raises:
         SearchError: the file is of another search: this one asks, early on, for what the file doesn't have.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     known = read(path, space)
     last = max((each.generation for each in known), default=0)
+    another = SearchError(f"{path} was made by another version of the search; move it away to make a new one.")
+    ended = [0]
 
     def keep(evaluation: Evaluation) -> None:
         if evaluation.generation < last:
-            raise SearchError(f"{path} was made by another version of the search; move it away to make a new one.")
+            raise another
         known.append(evaluation)
         _append(path, _content(evaluation))
 
-    reason = search(task, known=tuple(known), on_evaluation=keep)
+    reason = search(
+        task, known=tuple(known), on_evaluation=keep, on_generation=lambda number, population: ended.append(number)
+    )
+    if ended[-1] < last - 1:
+        raise another
     return sorted(known, key=lambda each: each.number)[: task.evaluations], reason
 
 

@@ -8,7 +8,7 @@ what is there is not made again, so that a table grows by more seeds, methods an
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -33,6 +33,7 @@ from mddit_ui.search.loop import Evaluation
 from mddit_ui.search.methods import Method, Setting
 from mddit_ui.search.objective import Objective
 from mddit_ui.search.portfolio import baselines
+from mddit_ui.search.racing import Race
 from mddit_ui.search.recipe import METHODS, make_task, population, vectors
 from mddit_ui.search.space import Space
 from mddit_ui.service import catalog
@@ -44,6 +45,10 @@ from mddit_ui.service.measure import Trial, measure
 MARKS = (25, 50, 100, 200, 500)  # evaluations after which the best so far is judged
 SETTINGS: dict[str, dict[str, Any]] = {"racing": {"racing": True}, "by CLIP": {"closeness": 0.0}}  # after a method
 SCREEN = 10  # proposals an evaluation, in the screened variants
+
+
+def _nothing(policies: Iterable[Policy], race: Race | None = None) -> Iterator[tuple[Policy, Score]]:
+    return iter(())
 
 
 def _screened(name: str) -> Callable[[Setting], Method]:
@@ -99,17 +104,14 @@ class Bench:
     def config(self, **changes: Any) -> SearchConfig:
         return SearchConfig(model=self.model, prompts=self.prompts, steps=self.steps, budget=self.budget, **changes)
 
-    def searched(self, name: str, seed: int, evaluations: int) -> list[Evaluation]:
-        """The evaluations of a search, from its file as far as they are there."""
+    def searched(self, name: str, seed: int, evaluations: int, *, kept_only: bool = False) -> list[Evaluation]:
+        """The evaluations of a search, from its file as far as they are there; ``kept_only``: none is made."""
         method, changes = NAMES[name]
         config = self.config(evaluations=evaluations, seed=seed, **changes)
         task = make_task(
             self.space,
             config,
-            known_first(
-                self.known(),
-                lambda policies, race=None: make_evaluator(self.model, self.request, quick=True)(policies, race),
-            ),
+            _nothing if kept_only else known_first(self.known(), self._evaluate),
             self.sensitivity,
             judge=self.jury(name),
             method=VARIANTS[method],
@@ -118,10 +120,8 @@ class Bench:
         print(f"{name}, seed {seed}: {len(found)} evaluations. {reason}", file=sys.stderr, flush=True)
         return found
 
-    def recorded(self, name: str, seed: int, evaluations: int) -> list[Evaluation]:
-        """As ``searched``, but no evaluation is made: what there is in its file, in order."""
-        found = read(self._path(name, self.config(evaluations=evaluations, seed=seed)), self.space)
-        return sorted(found, key=lambda each: each.number)[:evaluations]
+    def _evaluate(self, policies: Iterable[Policy], race: Race | None = None) -> Iterator[tuple[Policy, Score]]:
+        return make_evaluator(self.model, self.request, quick=True)(policies, race)
 
     def _path(self, name: str, config: SearchConfig) -> Path:
         """Where the search is kept; one with generations of another size goes on differently."""
@@ -251,7 +251,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for steps in args.steps:
         for budget in args.budgets:
             bench = Bench(args.model, steps, budget, args.images, args.unseen, folder, results / "searches")
-            search = bench.recorded if args.kept_only else bench.searched
+            search = partial(bench.searched, kept_only=args.kept_only)
             runs = {(name, seed): search(name, seed, args.evaluations) for seed, name in product(seeds, args.methods)}
             if args.searches_only:
                 continue
