@@ -25,16 +25,32 @@ def loaded(tiny_pixart: str):
     found.memo.pop("packed", None)
 
 
-@pytest.mark.parametrize(("products", "most"), [(torch.float32, 1e-9), (torch.bfloat16, 1e-3)])
+NARROW = pytest.param(
+    torch.bfloat16,
+    1e-3,
+    marks=pytest.mark.skipif(
+        not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this CPU multiplies no bfloat16"
+    ),
+)
+
+
+@pytest.mark.parametrize("instructions", ["AVX2", "AVX512"])  # without the latter a GELU is a call of its own
+@pytest.mark.parametrize(("products", "most"), [(torch.float32, 1e-9), NARROW])
 @pytest.mark.parametrize("policy", [None, POLICY], ids=["full depth", "a policy"])
-def test_it_is_near_the_plain_run_and_leaves_nothing(loaded, policy, products, most, monkeypatch):
+def test_it_is_near_the_plain_run_and_leaves_nothing(loaded, policy, products, most, instructions, monkeypatch):
     monkeypatch.setattr(packing, "product_type", lambda: products)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: instructions)
     before = generate(loaded, policy, CONFIG)
     quick = generate(loaded, policy, CONFIG, quick=True)
     after = generate(loaded, policy, CONFIG)
     assert (before.latents == after.latents).all()
     assert 0 < latent_error(quick.latents, before.latents).max() < most
     assert (quick.macs, quick.full_macs) == (before.macs, before.full_macs)
+
+
+def test_a_gelu_of_sigmoids_is_the_gelu():
+    x = torch.linspace(-12, 12, 4001)
+    torch.testing.assert_close(packing._tanh_gelu(x), torch.nn.functional.gelu(x, approximate="tanh"))
 
 
 def test_a_memo_changes_no_bit_of_it(loaded):
