@@ -29,6 +29,6 @@ def calibrate(
         pass  # asked for the first time
     except (ValueError, KeyError, TypeError):
         path.unlink()  # torn or foreign: made anew
-    calibration = probe(load(model_id), config, on_step=on_step)
-    atomic_write(path, json.dumps(calibration.to_dict(), allow_nan=False))
-    return calibration
+    content = probe(load(model_id), config, on_step=on_step).to_dict()
+    atomic_write(path, json.dumps(content, allow_nan=False))
+    return Calibration.from_dict(content)  # rounded, as whoever asks again gets it: searches that resume replay it

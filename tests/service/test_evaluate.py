@@ -105,7 +105,7 @@ def test_calibrations_are_kept(tiny_pixart: str, data_folder: Path):
     assert len(events) == 4
     again = calibrate(tiny_pixart, CONFIG, on_step=events.append)
     assert len(events) == 4  # nothing ran
-    assert np.allclose(first.residual_change, again.residual_change, atol=1e-6, equal_nan=True)
+    np.testing.assert_array_equal(first.residual_change, again.residual_change)  # to the last bit, rounded alike
     calibrate(tiny_pixart, CONFIG.replace(steps=3), on_step=events.append)
     assert len(events) == 7
     (data_folder / "calibrations").mkdir(exist_ok=True)
