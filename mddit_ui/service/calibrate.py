@@ -31,4 +31,4 @@ def calibrate(
         path.unlink()  # torn or foreign: made anew
     content = probe(load(model_id), config, on_step=on_step).to_dict()
     atomic_write(path, json.dumps(content, allow_nan=False))
-    return Calibration.from_dict(content)  # rounded, as whoever asks again gets it: searches that resume replay it
+    return Calibration.from_dict(content)  # rounded as in the file: a kept search plays again over that

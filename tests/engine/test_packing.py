@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from diffusers.models.activations import GELU
 
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig
@@ -48,9 +49,15 @@ def test_it_is_near_the_plain_run_and_leaves_nothing(loaded, policy, products, m
     assert (quick.macs, quick.full_macs) == (before.macs, before.full_macs)
 
 
-def test_a_gelu_of_sigmoids_is_the_gelu():
-    x = torch.linspace(-12, 12, 4001)
-    torch.testing.assert_close(packing._tanh_gelu(x), torch.nn.functional.gelu(x, approximate="tanh"))
+@pytest.mark.parametrize("instructions", ["AVX2", "AVX512"])
+@pytest.mark.parametrize("approximate", ["tanh", "none"])
+def test_a_prepared_gelu_is_the_gelu(instructions, approximate, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: instructions)
+    gelu = GELU(1, 4, approximate=approximate)
+    torch.nn.init.ones_(gelu.proj.weight)
+    x = torch.linspace(-12, 12, 4001)[:, None]
+    with torch.no_grad():
+        torch.testing.assert_close(packing._with_gelu(gelu, torch.float32, lambda hidden: hidden)(x), gelu(x))
 
 
 def test_a_memo_changes_no_bit_of_it(loaded):
