@@ -95,8 +95,8 @@ def _run(
         site_hook = memo.hook if memo is not None and is_recalled else None
         with (
             with_scheduler(loaded, config),
-            attach(loaded.pipe, policy, observe, site_hook, tokens=tokens) as applied,
             packed(loaded) if quick else nullcontext(),
+            attach(loaded.pipe, policy, observe, site_hook, tokens=tokens) as applied,
         ):
             seed_steps(loaded.pipe.scheduler, arguments["generator"])
             if inpainting is not None:

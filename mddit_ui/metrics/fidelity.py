@@ -1,5 +1,7 @@
 """How close pictures are to reference pictures."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from mddit_ui.metrics.base import check_images, check_pair
@@ -45,9 +47,17 @@ def latent_error(latents: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 def _blur(images: np.ndarray) -> np.ndarray:
     """(n, h, w, c) -> (n, h - 10, w - 10, c): the Gaussian mean at each position of the window."""
+    n, height, width, colours = images.shape
+    rows = (_band(height) @ images.reshape(n, height, width * colours)).reshape(n, -1, width, colours)
+    return _band(width) @ rows
+
+
+@lru_cache(maxsize=8)
+def _band(size: int) -> np.ndarray:
+    """(size - 10, size) the weights of the window at each of its positions, a row each."""
     offsets = np.arange(WINDOW) - WINDOW // 2
     weights = np.exp(-(offsets**2) / (2 * SIGMA**2))
-    weights /= weights.sum()
-    height, width = images.shape[1] - WINDOW + 1, images.shape[2] - WINDOW + 1
-    rows = sum(weight * images[:, i : i + height] for i, weight in enumerate(weights))
-    return sum(weight * rows[:, :, i : i + width] for i, weight in enumerate(weights))
+    places = np.arange(size - WINDOW + 1)[:, None]
+    band = np.zeros((size - WINDOW + 1, size))
+    band[places, places + np.arange(WINDOW)] = weights / weights.sum()
+    return band

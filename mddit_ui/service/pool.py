@@ -1,5 +1,6 @@
 """Processes side by side that score policies: each holds the model once, and one thread for each core it may use."""
 
+import ctypes
 import multiprocessing
 import os
 import threading
@@ -26,6 +27,7 @@ NEW_LIMIT_SECONDS = 900.0  # ... and at least so long
 KNOWN = 3  # results after which that is known
 MOST_DEATHS = 2  # processes that may die one after the other without giving a result
 LARGE_BYTES = 1_000_000_000  # weights of which one copy is enough
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # glibc's malloc.h
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -145,3 +147,17 @@ def _begin(threads: int) -> None:
     if parent is not None:
         threading.Thread(target=lambda: (wait_for([parent.sentinel]), os._exit(1)), daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = str(threads)  # heeded by torch, which nothing has imported yet
+    _keep_freed_memory()
+
+
+def _keep_freed_memory() -> None:
+    """Memory that is freed stays with this process, which asks for as much again at the next call.
+
+    Else glibc gives tensors of a megabyte back, and the system maps them anew, page by page.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):  # another C library
+        return
+    for parameter, size in ((M_MMAP_THRESHOLD, 2**25), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 2**26)):
+        mallopt(parameter, size)

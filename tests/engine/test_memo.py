@@ -75,13 +75,28 @@ def test_little_memory_is_enough(tiny_pixart):
     assert (none.held_bytes, none.recalled) == (0, 0)
 
 
-def test_what_was_written_to_is_not_recalled():
+def test_what_others_write_to_is_recalled_as_it_was():
     memo, tensor = Memo(), torch.zeros(3)
     memo.keep("a", tensor)
-    assert memo.recall("a").data_ptr() == tensor.data_ptr()
     tensor += 1
-    assert memo.recall("a") is None
-    assert memo.held_bytes == 0
+    memo.recall("a").add_(1)
+    assert memo.recall("a").tolist() == [0, 0, 0]
+
+
+def test_room_is_used_again_and_what_was_given_from_it_stays():
+    memo = Memo(limit_bytes=24)
+    memo.keep("a", torch.full((3,), 1.0))
+    memo.keep("b", (torch.full((3,), 2.0), None))
+    assert memo.recall("b")[1] is None
+    given = memo.recall("a")
+    places = {tensor.data_ptr() for tensor in (memo._outputs["a"], memo._outputs["b"][0])}
+    memo.keep("c", torch.full((3,), 3.0))  # in the place of b, which was asked for longest ago
+    assert memo.recall("b") is None
+    assert {memo._outputs[key].data_ptr() for key in "ac"} == places
+    memo.keep("d", torch.full((3,), 4.0))
+    assert [memo.recall(key) is None for key in "acd"] == [True, False, False]
+    assert given.tolist() == [1, 1, 1]
+    assert memo.held_bytes == 24
 
 
 def test_two_streams(tiny_flux):

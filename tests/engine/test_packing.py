@@ -6,8 +6,9 @@ from diffusers.models.activations import GELU
 
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig
-from mddit_ui.engine import packing
+from mddit_ui.engine import packed_block, packed_layers, packing
 from mddit_ui.engine.memo import Memo
+from mddit_ui.engine.packed_block import is_plain
 from mddit_ui.engine.packing import packed
 from mddit_ui.engine.runner import generate
 from mddit_ui.metrics.fidelity import latent_error
@@ -38,8 +39,10 @@ NARROW = pytest.param(
 @pytest.mark.parametrize("instructions", ["AVX2", "AVX512"])  # without the latter a GELU is a call of its own
 @pytest.mark.parametrize(("products", "most"), [(torch.float32, 1e-9), NARROW])
 @pytest.mark.parametrize("policy", [None, POLICY], ids=["full depth", "a policy"])
-def test_it_is_near_the_plain_run_and_leaves_nothing(loaded, policy, products, most, instructions, monkeypatch):
+@pytest.mark.parametrize("known", [True, False], ids=["as one function", "layer by layer"])
+def test_it_is_near_the_plain_run_and_leaves_nothing(loaded, policy, products, most, instructions, known, monkeypatch):
     monkeypatch.setattr(packing, "product_type", lambda: products)
+    monkeypatch.setattr(packing, "is_plain", lambda block: known and is_plain(block))
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: instructions)
     before = generate(loaded, policy, CONFIG)
     quick = generate(loaded, policy, CONFIG, quick=True)
@@ -57,7 +60,7 @@ def test_a_prepared_gelu_is_the_gelu(instructions, approximate, monkeypatch):
     torch.nn.init.ones_(gelu.proj.weight)
     x = torch.linspace(-12, 12, 4001)[:, None]
     with torch.no_grad():
-        torch.testing.assert_close(packing._with_gelu(gelu, torch.float32, lambda hidden: hidden)(x), gelu(x))
+        torch.testing.assert_close(packed_layers.linear_gelu(gelu, torch.float32)(x), gelu(x))
 
 
 def test_a_memo_changes_no_bit_of_it(loaded):
@@ -68,22 +71,25 @@ def test_a_memo_changes_no_bit_of_it(loaded):
     assert memo.recalled > 0
 
 
-def test_what_captions_become_is_made_once_a_run(loaded, monkeypatch):
+@pytest.mark.parametrize("known", [True, False], ids=["as one function", "layer by layer"])
+def test_what_captions_become_is_made_once_a_run(loaded, known, monkeypatch):
     calls = []
-    linear = packing._linear
+    linear = packed_layers.linear
 
-    def counted(layer, *args, **kwargs):
-        forward = linear(layer, *args, **kwargs)
-        return lambda hidden: calls.append(layer) or forward(hidden)
+    def counted(layers, *args, **kwargs):
+        forward = linear(layers, *args, **kwargs)
+        return lambda hidden: calls.extend(layers) or forward(hidden)
 
-    monkeypatch.setattr(packing, "_linear", counted)
+    monkeypatch.setattr(packing, "is_plain", lambda block: known)
+    for module in (packing, packed_block):
+        monkeypatch.setattr(module, "linear", counted)
     generate(loaded, None, CONFIG, quick=True)
     attention = loaded.transformer.transformer_blocks[1].attn2
     assert [calls.count(layer) for layer in (attention.to_q, attention.to_k, attention.to_v)] == [4, 1, 1]
 
 
 def test_the_same_tensor_is_remembered_until_it_is_written_to():
-    double = packing._remembered(lambda hidden: hidden * 2)
+    double = packed_layers.remembered(lambda hidden: hidden * 2)
     hidden = torch.ones(2, 3)
     first = double(hidden)
     assert double(hidden) is first
