@@ -40,7 +40,7 @@ from mddit_ui.service import catalog
 from mddit_ui.service.calibrate import calibrate
 from mddit_ui.service.evaluate import make_evaluator
 from mddit_ui.service.generate import MAX_PSNR
-from mddit_ui.service.measure import Trial, measure
+from mddit_ui.service.measure import PACKED, PLAIN, Trial, measure
 
 MARKS = (25, 50, 100, 200, 500)  # evaluations after which the best so far is judged
 SETTINGS: dict[str, dict[str, Any]] = {"racing": {"racing": True}, "by CLIP": {"closeness": 0.0}}  # after a method
@@ -147,7 +147,7 @@ class Bench:
 
     def judged(self, policy: Policy | None) -> Judgement:
         """The policy (``None``: full depth) on the unseen prompts; ``service.measure`` keeps what it has measured."""
-        found = measure(self.trial, policy)
+        found = measure(self.trial, policy, way=PACKED if policy else PLAIN)
         closeness = found.psnrs if policy else [MAX_PSNR] * found.images
         return Judgement(np.array(found.clip_scores), np.array(closeness))
 

@@ -34,7 +34,6 @@ class Memo:
         self.recalled = self.computed = 0  # cells
         self.streams: dict[int, Streams] = {}
         self._outputs: OrderedDict[Any, Any] = OrderedDict()
-        self._free: defaultdict[Any, list[torch.Tensor]] = defaultdict(list)  # by shape, layout and type
 
     def part(self, request: Hashable) -> "Part":
         """What it has of one of several requests; they share its room."""
@@ -58,16 +57,13 @@ class Memo:
         if size > self.limit_bytes:
             return
         self.held_bytes += size
+        room: defaultdict[Any, list[torch.Tensor]] = defaultdict(list)
         while self.held_bytes > self.limit_bytes:
             _, oldest = self._outputs.popitem(last=False)
             self.held_bytes -= _size(oldest)
             for tensor in _tensors(oldest):
-                self._free[_kind(tensor)].append(tensor)
-        self._outputs[key] = _each(self._copy, output)
-
-    def _copy(self, tensor: torch.Tensor) -> torch.Tensor:
-        free = self._free[_kind(tensor)]
-        return (free.pop() if free else torch.empty_like(tensor)).copy_(tensor)
+                room[_kind(tensor)].append(tensor)
+        self._outputs[key] = _each(lambda tensor: _copy(tensor, room[_kind(tensor)]), output)
 
 
 @dataclass(frozen=True)
@@ -124,6 +120,10 @@ def _each(function: Callable[[torch.Tensor], torch.Tensor], output: Any) -> Any:
     if isinstance(output, torch.Tensor):
         return function(output)
     return type(output)(None if element is None else function(element) for element in output)
+
+
+def _copy(tensor: torch.Tensor, room: list[torch.Tensor]) -> torch.Tensor:
+    return (room.pop() if room else torch.empty_like(tensor)).copy_(tensor)
 
 
 def _kind(tensor: torch.Tensor) -> Any:

@@ -41,7 +41,6 @@ def is_plain(block: nn.Module) -> bool:
         and all(type(norm) is nn.LayerNorm and norm.weight is None for norm in (block.norm1, block.norm2))
         and all(_plain_attention(attention) for attention in (block.attn1, block.attn2))
         and [type(each) for each in block.ff.net] == [GELU, nn.Dropout, nn.Linear]
-        and not any(vars(module).keys() & {"forward", "_diffusers_hook"} for module in block.modules())
     )
 
 
@@ -63,7 +62,10 @@ def _linears(attention: Any) -> list[nn.Linear]:
 
 
 def packed_block(block: Any, dtype: torch.dtype) -> Forward:
-    """The forward of a block for which ``is_plain`` holds; products in ``dtype``, all sums float32."""
+    """The forward of a block for which ``is_plain`` holds; products in ``dtype``, all sums float32.
+
+    It is that of the modules, at their own pace, while somebody watches or changes what is inside of the block.
+    """
     own, cross = block.attn1, block.attn2
     query_key_value, own_out = linear(_linears(own)[:3], dtype), linear(_linears(own)[3:], dtype)
     cross_query, cross_out = linear([cross.to_q], dtype), linear(_linears(cross)[3:], dtype)
@@ -72,6 +74,7 @@ def packed_block(block: Any, dtype: torch.dtype) -> Forward:
     table = block.scale_shift_table.detach()  # (6, d)
     captions = _captions(linear([cross.to_k, cross.to_v], dtype), cross_out, cross.heads, dtype)
     modulation = remembered(lambda timestep: _modulation(timestep, table))
+    inside = [module for module in block.modules() if module is not block]
 
     def normed(hidden: torch.Tensor, norm: nn.LayerNorm, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
         shape = list(norm.normalized_shape)
@@ -88,7 +91,8 @@ def packed_block(block: Any, dtype: torch.dtype) -> Forward:
         cross_attention_kwargs: dict[str, Any] | None = None,
         class_labels: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        if attention_mask is not None or cross_attention_kwargs or encoder_hidden_states is None or timestep is None:
+        usual = attention_mask is None and not cross_attention_kwargs
+        if not usual or encoder_hidden_states is None or timestep is None or any(map(_is_touched, inside)):
             others = (encoder_hidden_states, encoder_attention_mask, timestep, cross_attention_kwargs, class_labels)
             return type(block).forward(block, hidden_states, attention_mask, *others)
         b, n, _ = hidden_states.shape
@@ -113,6 +117,11 @@ def packed_block(block: Any, dtype: torch.dtype) -> Forward:
         return hidden_states.addcmul_(feed_gate, answer.float())
 
     return forward
+
+
+def _is_touched(module: nn.Module) -> bool:
+    """Whether calling it is more than what its class does: a policy on branches, another cache, offloading."""
+    return "forward" in vars(module) or bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def _modulation(timestep: torch.Tensor, table: torch.Tensor) -> tuple[torch.Tensor, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from diffusers.models.activations import GELU
@@ -10,27 +11,32 @@ from diffusers.models.attention import FeedForward
 from diffusers.models.attention_processor import Attention
 from diffusers.models.embeddings import PixArtAlphaTextProjection
 from torch import nn
+from torch.backends import mkldnn
 
 from mddit_ui.engine.packed_block import is_plain, packed_block
 from mddit_ui.engine.packed_layers import Forward, linear, linear_gelu, product_type, remembered
 from mddit_ui.models.loading import LoadedModel
 from mddit_ui.models.sites import find_sites
 
+Packing = Literal["off", "exact", "quick"]
+
 
 @contextmanager
-def packed(loaded: LoadedModel) -> Iterator[None]:
+def packed(loaded: LoadedModel, packing: Packing) -> Iterator[None]:
     """The blocks of a float32 model on a CPU run prepared; other models run as they are.
 
-    Sums and what goes from block to block stay float32, only products are bfloat16. What cross-attention makes of the
-    captions is the same at each step and made once a run. Hold the model's lock, and attach policies inside: they stand
-    before what a block computes. Nothing stays behind.
+    Sums and what goes from block to block stay float32. "exact": products, too, so that only rounding differs; "quick":
+    they are bfloat16 where the CPU has that. What cross-attention makes of the captions is the same at each step and
+    made once a run. Hold the model's lock, and attach policies inside: they stand before what a block computes. Nothing
+    stays behind.
     """
-    if loaded.device != "cpu" or loaded.dtype != "float32" or not torch.backends.mkldnn.is_available():
+    if packing == "off" or (loaded.device, loaded.dtype) != ("cpu", "float32") or not mkldnn.is_available():
         yield
         return
-    prepared = loaded.memo.get("packed")
+    dtype = product_type() if packing == "quick" else torch.float32
+    prepared = loaded.memo.get(("packed", dtype))
     if prepared is None or prepared.stamp != _stamp(loaded.transformer):
-        prepared = loaded.memo["packed"] = _prepare(loaded.transformer)
+        prepared = loaded.memo["packed", dtype] = _prepare(loaded.transformer, dtype)
     changed = [module for module in prepared.forwards if "forward" not in vars(module)]  # others are somebody's already
     try:
         for module in changed:
@@ -52,8 +58,7 @@ def _stamp(transformer: nn.Module) -> list[tuple[int, int]]:
     return [(id(weight), weight._version) for weight in transformer.parameters()]
 
 
-def _prepare(transformer: nn.Module) -> _Prepared:
-    dtype = product_type()
+def _prepare(transformer: nn.Module, dtype: torch.dtype) -> _Prepared:
     narrow = remembered(lambda hidden: hidden.to(dtype).contiguous())  # queries, keys and values see one tensor
     forwards: dict[nn.Module, Forward] = {}
     for site in find_sites(transformer):

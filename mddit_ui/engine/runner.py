@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +18,7 @@ from mddit_ui.engine.hooks import AppliedPolicy, attach
 from mddit_ui.engine.inpainting import blend_steps
 from mddit_ui.engine.measuring import Measurement, measure
 from mddit_ui.engine.memo import Memo, Part
-from mddit_ui.engine.packing import packed
+from mddit_ui.engine.packing import Packing, packed
 from mddit_ui.engine.previews import preview
 from mddit_ui.engine.run import Call, StepEvent
 from mddit_ui.engine.sampling import decode, sample, with_scheduler
@@ -36,7 +35,7 @@ def generate(
     memo: Memo | Part | None = None,
     tokens: TokenChoice = "routers",
     inpainting: Inpainting | None = None,
-    quick: bool = False,
+    packing: Packing = "off",
 ) -> RunResult:
     """Pictures of a config under a policy (``None``: the untouched model).
 
@@ -48,14 +47,14 @@ def generate(
         memo: shares work with other policies of the same request; see ``Memo``.
         tokens: who chooses them where the policy keeps some; see ``apply_policy``.
         inpainting: pictures to paint on; the pixels outside of the masks stay theirs.
-        quick: on a CPU, a little less exact; see ``packed``.
+        packing: on a CPU, faster and rounded otherwise; see ``packed``.
 
     Raises:
         ConfigError, PolicyError: the request, the policy and the model don't fit.
         NotFiniteError: the latents are not finite; ModelError: the memory is not enough.
     """
     try:
-        return _run(loaded, policy, config, on_step, previews, memo, tokens, inpainting, quick)
+        return _run(loaded, policy, config, on_step, previews, memo, tokens, inpainting, packing)
     except torch.OutOfMemoryError:
         pass  # out of this block nothing holds the frames of the run, and with them its tensors
     if torch.cuda.is_available():
@@ -75,7 +74,7 @@ def _run(
     memo: Memo | Part | None,
     tokens: TokenChoice,
     inpainting: Inpainting | None,
-    quick: bool,
+    packing: Packing,
 ) -> RunResult:
     with loaded.lock:
         measured = measure(loaded, config)
@@ -95,7 +94,7 @@ def _run(
         site_hook = memo.hook if memo is not None and is_recalled else None
         with (
             with_scheduler(loaded, config),
-            packed(loaded) if quick else nullcontext(),
+            packed(loaded, packing),
             attach(loaded.pipe, policy, observe, site_hook, tokens=tokens) as applied,
         ):
             seed_steps(loaded.pipe.scheduler, arguments["generator"])

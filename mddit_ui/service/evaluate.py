@@ -11,6 +11,7 @@ from mddit_ui.core.errors import NotFiniteError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, RunResult, Score
 from mddit_ui.engine.memo import Memo
+from mddit_ui.engine.packing import Packing
 from mddit_ui.search.racing import Race
 from mddit_ui.search.ray_pool import RayPool
 from mddit_ui.service.batches import batches
@@ -59,9 +60,9 @@ class Evaluator:
     def __init__(self, model_id: str, config: GenerationConfig, *, quick: bool = False) -> None:
         self.model_id = model_id
         self.config = config
-        self.quick = quick
+        self.packing: Packing = "quick" if quick else "exact"
         self.memo = Memo()
-        self.reference = _generate(model_id, None, config, quick=quick)
+        self.reference = _generate(model_id, None, config, packing=self.packing)
         self.reference_score = score(model_id, self.reference, config, reference=self.reference)
 
     def __call__(self, policies: Iterable[Policy], race: Race | None = None) -> Iterator[tuple[Policy, Score]]:
@@ -76,7 +77,7 @@ class Evaluator:
         for start, end in pairwise([0, *ends]):
             try:
                 part = _part(self.config, slice(start, end))
-                results.append(_generate(self.model_id, policy, part, memo=self.memo, quick=self.quick))
+                results.append(_generate(self.model_id, policy, part, memo=self.memo, packing=self.packing))
             except NotFiniteError:
                 return Score()
             found = score(
@@ -125,14 +126,14 @@ def _generate(
     config: GenerationConfig,
     done: Callable[[int], None] | None = None,
     memo: Memo | None = None,
-    quick: bool = False,
+    packing: Packing = "off",
 ) -> RunResult:
     """All images of a config, in batches; ``memo``: what they share with other policies."""
     results = []
     for part in batches(config.images):
         batch = _part(config, part)
         shared = None if memo is None else memo.part((batch.prompts, batch.classes, batch.image_seeds))
-        results.append(generate(model_id, policy, batch, memo=shared, quick=quick))
+        results.append(generate(model_id, policy, batch, memo=shared, packing=packing))
         if done is not None:
             done(part.stop)
     return _joined(results)

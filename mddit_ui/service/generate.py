@@ -10,6 +10,7 @@ from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import GenerationConfig, RunResult, Score
 from mddit_ui.core.tokens import TokenChoice
 from mddit_ui.engine.memo import Memo, Part
+from mddit_ui.engine.packing import Packing
 from mddit_ui.engine.run import StepEvent
 from mddit_ui.engine.runner import generate as run
 from mddit_ui.metrics.clip import ClipScorer
@@ -30,7 +31,7 @@ def generate(
     memo: Memo | Part | None = None,
     tokens: TokenChoice = "routers",
     inpainting: Inpainting | None = None,
-    quick: bool = False,
+    packing: Packing = "off",
 ) -> RunResult:
     """Pictures of a config under a policy (``None``: full depth); ``on_step`` may raise ``Cancelled``."""
     return run(
@@ -42,7 +43,7 @@ def generate(
         memo=memo,
         tokens=tokens,
         inpainting=inpainting,
-        quick=quick,
+        packing=packing,
     )
 
 

@@ -13,6 +13,7 @@ from mddit_ui.engine.packing import packed
 from mddit_ui.engine.runner import generate
 from mddit_ui.metrics.fidelity import latent_error
 from mddit_ui.models.loading import load
+from mddit_ui.models.sites import find_sites
 from tests.tiny import PROMPTS
 
 CONFIG = GenerationConfig(prompts=PROMPTS, seeds=(3, 4), steps=4, height=64, width=64)
@@ -22,9 +23,14 @@ POLICY = Policy.from_rows(["####", "=#=#", "####", "===="])
 @pytest.fixture
 def loaded(tiny_pixart: str):
     found = load(tiny_pixart)
-    found.memo.pop("packed", None)
+    forget(found)
     yield found
-    found.memo.pop("packed", None)
+    forget(found)
+
+
+def forget(loaded):
+    for key in [key for key in loaded.memo if key[0] == "packed"]:
+        del loaded.memo[key]
 
 
 NARROW = pytest.param(
@@ -45,7 +51,7 @@ def test_it_is_near_the_plain_run_and_leaves_nothing(loaded, policy, products, m
     monkeypatch.setattr(packing, "is_plain", lambda block: known and is_plain(block))
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: instructions)
     before = generate(loaded, policy, CONFIG)
-    quick = generate(loaded, policy, CONFIG, quick=True)
+    quick = generate(loaded, policy, CONFIG, packing="quick")
     after = generate(loaded, policy, CONFIG)
     assert (before.latents == after.latents).all()
     assert 0 < latent_error(quick.latents, before.latents).max() < most
@@ -65,9 +71,9 @@ def test_a_prepared_gelu_is_the_gelu(instructions, approximate, monkeypatch):
 
 def test_a_memo_changes_no_bit_of_it(loaded):
     memo = Memo()
-    alone = generate(loaded, POLICY, CONFIG, quick=True)
+    alone = generate(loaded, POLICY, CONFIG, packing="quick")
     for _ in range(3):
-        assert (generate(loaded, POLICY, CONFIG, memo=memo, quick=True).latents == alone.latents).all()
+        assert (generate(loaded, POLICY, CONFIG, memo=memo, packing="quick").latents == alone.latents).all()
     assert memo.recalled > 0
 
 
@@ -83,7 +89,7 @@ def test_what_captions_become_is_made_once_a_run(loaded, known, monkeypatch):
     monkeypatch.setattr(packing, "is_plain", lambda block: known)
     for module in (packing, packed_block):
         monkeypatch.setattr(module, "linear", counted)
-    generate(loaded, None, CONFIG, quick=True)
+    generate(loaded, None, CONFIG, packing="quick")
     attention = loaded.transformer.transformer_blocks[1].attn2
     assert [calls.count(layer) for layer in (attention.to_q, attention.to_k, attention.to_v)] == [4, 1, 1]
 
@@ -104,11 +110,11 @@ def test_the_same_tensor_is_remembered_until_it_is_written_to():
 
 
 def test_other_weights_are_prepared_anew(loaded):
-    plain = generate(loaded, None, CONFIG, quick=True).latents
+    plain = generate(loaded, None, CONFIG, packing="quick").latents
     bias = loaded.transformer.transformer_blocks[3].ff.net[2].bias
     with torch.no_grad():
         bias += 1
-        other = generate(loaded, None, CONFIG, quick=True).latents
+        other = generate(loaded, None, CONFIG, packing="quick").latents
         exact = generate(loaded, None, CONFIG).latents
         bias -= 1
     assert latent_error(other, exact).max() < 1e-3 < latent_error(other, plain).max()
@@ -118,8 +124,24 @@ def test_a_forward_that_somebody_has_put_there_stays(loaded):
     layer = loaded.transformer.transformer_blocks[0].attn1.to_q
     layer.forward = own = lambda hidden: torch.nn.functional.linear(hidden, layer.weight, layer.bias)
     try:
-        with packed(loaded):
+        with packed(loaded, "quick"):
             assert layer.forward is own
         assert layer.forward is own
     finally:
         del layer.forward
+
+
+def test_a_policy_on_branches_is_followed_inside_of_a_prepared_block(loaded):
+    sites = [site.name for site in find_sites(loaded.transformer, "branch")]
+    rows = ["#" * len(sites), "=#." * (len(sites) // 3), "#" * len(sites), "=" * len(sites)]
+    policy = Policy.from_rows(rows, sites=sites)
+    exact = generate(loaded, policy, CONFIG)
+    packed = generate(loaded, policy, CONFIG, packing="exact")
+    assert packed.macs == exact.macs < exact.full_macs
+    assert latent_error(packed.latents, exact.latents).max() < 1e-9
+    assert latent_error(generate(loaded, None, CONFIG).latents, exact.latents).max() > 1e-6
+
+
+def test_exact_is_float32_whatever_the_cpu_multiplies(loaded):
+    plain = generate(loaded, POLICY, CONFIG)
+    assert 0 < latent_error(generate(loaded, POLICY, CONFIG, packing="exact").latents, plain.latents).max() < 1e-9

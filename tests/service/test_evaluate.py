@@ -55,8 +55,8 @@ def test_the_evaluator_of_a_search(tiny_pixart: str):
     scores = [found for _, found in evaluator([EVERY_SECOND, Policy.full(4, 4), EVERY_SECOND])]
     assert scores[0] == scores[2]
     assert scores[1] == evaluator.reference_score
-    full = generate(tiny_pixart, None, CONFIG)
-    assert scores[0] == score(tiny_pixart, generate(tiny_pixart, EVERY_SECOND, CONFIG), CONFIG, reference=full)
+    full, half = (generate(tiny_pixart, policy, CONFIG, packing="exact") for policy in (None, EVERY_SECOND))
+    assert scores[0] == score(tiny_pixart, half, CONFIG, reference=full)
     with pytest.raises(PolicyError, match="5 steps"):
         list(evaluator([Policy.full(5, 4)]))
 

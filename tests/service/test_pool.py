@@ -1,6 +1,7 @@
 """Processes side by side: lazy, in any order, alive when one of them dies, gone when their parent is."""
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -24,6 +25,17 @@ def threads(_):
     import torch
 
     return torch.get_num_threads()
+
+
+def faults(_):
+    """Pages that the system maps when forty blocks of 2 MB are asked for, given back, and asked for again."""
+    import resource
+
+    for _ in range(2):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        blocks = [bytearray(2**21) for _ in range(40)]
+        del blocks
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
 def fail(number):
@@ -68,6 +80,11 @@ def test_each_item_comes_back_with_its_result(pool):
 def test_each_has_its_share_of_the_cores():
     with Pool(1, threads=1) as pool:
         assert list(pool.map(threads, [0])) == [(0, 1)]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_freed_memory_stays(pool):
+    assert next(pool.map(faults, [0]))[1] < 1000  # of 20,480
 
 
 def test_two_work_at_the_same_time(pool, tmp_path):
