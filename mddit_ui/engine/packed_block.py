@@ -16,7 +16,7 @@ from torch import nn
 
 from mddit_ui.engine.packed_layers import Forward, linear, linear_gelu, remembered
 
-LANES = 32  # keys are padded to a multiple: a rest of fewer takes a CPU twice as long as all others together
+LANES = 32  # keys are padded to a multiple: 8 more than that take a CPU as long as these
 MASKED = -10000.0  # what diffusers' PixArt adds where there is no token
 
 
@@ -92,6 +92,7 @@ def packed_block(block: Any, dtype: torch.dtype) -> Forward:
         class_labels: torch.Tensor | None = None,
     ) -> torch.Tensor:
         usual = attention_mask is None and not cross_attention_kwargs
+        usual = usual and all(type(each.processor) is AttnProcessor2_0 for each in (own, cross))
         if not usual or encoder_hidden_states is None or timestep is None or any(map(_is_touched, inside)):
             others = (encoder_hidden_states, encoder_attention_mask, timestep, cross_attention_kwargs, class_labels)
             return type(block).forward(block, hidden_states, attention_mask, *others)

@@ -112,6 +112,9 @@ def test_who_watches_or_changes_a_layer_is_asked():
     assert not torch.allclose(packed(**inputs), before)
     del block.attn1.to_out[0].forward
     assert torch.equal(packed(**inputs), before)
+    block.attn1.set_processor(lambda attention, hidden, **kwargs: torch.zeros_like(hidden))
+    assert torch.equal(packed(**inputs), block(**inputs))
+    assert not torch.allclose(packed(**inputs), before)
 
 
 class Wider(nn.Linear):
