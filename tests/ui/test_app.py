@@ -57,7 +57,7 @@ def test_paint_undo_generate_judge_reload_save_load(app: App) -> None:
     drag(page, (1, 1), (3, 1))
     painted = "####/#.##/#.##/#.##/####/####"
     expect_rows(page, painted)
-    assert page.inner_text('#editor [data-fact="share"]') != "100.0 %"
+    expect(page.locator('#editor [data-fact="share"]')).not_to_have_text("100.0 %")
     page.keyboard.press("Control+z")
     expect_rows(page, first)
     page.keyboard.press("Control+y")

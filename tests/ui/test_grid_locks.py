@@ -9,8 +9,9 @@ from tests.ui.conftest import App
 from tests.ui.test_app import drag, expect_rows, tab
 
 
-def locked(page: Page) -> str:
-    return page.inner_text('#editor [data-count="lock"]')
+def expect_locked(page: Page, count: str) -> None:
+    """The numbers beside the grid come after its picture."""
+    expect(page.locator('#editor [data-count="lock"]')).to_have_text(count)
 
 
 # The browser keeps the session a moment after the last stroke: once it was written again, and then no more for a while.
@@ -27,19 +28,19 @@ def test_locked_cells_stay(app: App) -> None:
         "?s=" + pack(Session("tiny-pixart", policy, config, ("????", "?.??", "????", "????", "????", "????")))
     )
     expect_rows(page, "/".join(policy.rows))
-    assert locked(page) == "1"
+    expect_locked(page, "1")
 
     page.click('#editor [data-do="compute"]')
     drag(page, (1, 0), (1, 3))
     expect_rows(page, "/".join(policy.rows))
     page.locator("#preset label", has_text="Every n-th step").click()
     expect_rows(page, "####/=.==/====/####/====/====")
-    assert locked(page) == "1"
+    expect_locked(page, "1")
 
     page.evaluate(COUNT_SAVES)
     page.click('#editor [data-do="lock"]')
     drag(page, (4, 2), (4, 3))
-    expect(page.locator('#editor [data-count="lock"]')).to_have_text("3")
+    expect_locked(page, "3")
     expect(page.locator("#editor .pg")).to_have_attribute("data-checked", "true")
     page.wait_for_function(SAVED, arg=0)
     tab(page, "Library")
@@ -49,6 +50,6 @@ def test_locked_cells_stay(app: App) -> None:
     expect(page.locator("#snippet")).to_contain_text(".===")  # the script comes with what the browser keeps
     app.reload(page)
     expect_rows(page, "####/=.==/====/####/====/.===")
-    expect(page.locator('#editor [data-count="lock"]')).to_have_text("3")
+    expect_locked(page, "3")
     page.click('#editor [data-do="unlock"]')
-    assert locked(page) == ""
+    expect_locked(page, "")

@@ -91,7 +91,7 @@ def test_every_shape_by_pointer(browser: Browser, url: str, errors: list[str]) -
         do(page, "redo")
     expect_rows(page, "####/=#../=#../=###/=###/=###")
     expect(page.locator("#editor .pg")).to_have_attribute("data-checked", "true")
-    assert page.inner_text('#editor [data-fact="share"]') == "62.5 %"
+    expect(page.locator('#editor [data-fact="share"]')).to_have_text("62.5 %")
 
 
 def test_a_selection_is_painted_moved_and_repeated(browser: Browser, url: str, errors: list[str]) -> None:
@@ -194,7 +194,7 @@ def test_numbers_are_shown_and_switched(browser: Browser, url: str, errors: list
     for text in ("Step 2, t 333, block attn2", "cached, age 2", "2.0 %", "50 %"):
         expect(page.locator("#editor .pg-inspect")).to_contain_text(text)
     # 1 - sqrt((1e-4 + 1e-4 + 4e-4 + 0.25) / 12)
-    assert page.inner_text('#editor [data-fact="closeness"]') == "85.5 %"
+    expect(page.locator('#editor [data-fact="closeness"]')).to_have_text("85.5 %")
 
 
 def test_what_was_not_measured_is_not_offered(browser: Browser, url: str, errors: list[str]) -> None:
@@ -274,7 +274,7 @@ def test_a_cell_computes_a_share_of_its_tokens(browser: Browser, url: str, error
     drag(page, (1, 0), (1, 0))
     expect(grid).to_have_attribute("data-keep", "1,1,1,1/0.6,0.6,0.6,0.6")
     expect(grid).to_have_attribute("data-checked", "true")
-    assert page.inner_text('#editor [data-fact="share"]') == "80.0 %"
+    expect(page.locator('#editor [data-fact="share"]')).to_have_text("80.0 %")
     page.focus("#editor .pg-stage")
     page.keyboard.press("End")
     page.keyboard.press("-")
