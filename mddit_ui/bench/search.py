@@ -7,9 +7,9 @@ what is there is not made again, so that a table grows by more seeds, methods an
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -30,11 +30,11 @@ from mddit_ui.core.records import GenerationConfig, Score, SearchConfig
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.search.finals import Jury, fresh
 from mddit_ui.search.loop import Evaluation
-from mddit_ui.search.methods import Method, Setting
+from mddit_ui.search.methods import Method, Setting, vectors
 from mddit_ui.search.objective import Objective
-from mddit_ui.search.portfolio import baselines
+from mddit_ui.search.portfolio import baselines, portfolio
 from mddit_ui.search.racing import Race
-from mddit_ui.search.recipe import METHODS, make_task, population, vectors
+from mddit_ui.search.recipe import METHODS, make_task, population
 from mddit_ui.search.space import Space
 from mddit_ui.service import catalog
 from mddit_ui.service.calibrate import calibrate
@@ -43,22 +43,20 @@ from mddit_ui.service.generate import MAX_PSNR
 from mddit_ui.service.measure import PACKED, PLAIN, Trial, measure
 
 MARKS = (25, 50, 100, 200, 500)  # evaluations after which the best so far is judged
-SETTINGS: dict[str, dict[str, Any]] = {"racing": {"racing": True}, "by CLIP": {"closeness": 0.0}}  # after a method
-SCREEN = 10  # proposals an evaluation, in the screened variants
+UNPLANNED: dict[str, Any] = {"plans": 0}  # the starts are those of the portfolio alone, as they are for all others
+SETTINGS: dict[str, dict[str, Any]] = {
+    "racing": {"racing": True},
+    "by CLIP": {"closeness": 0.0},
+    "unplanned": UNPLANNED,
+}  # after a method
 
 
 def _nothing(policies: Iterable[Policy], race: Race | None = None) -> Iterator[tuple[Policy, Score]]:
     return iter(())
 
 
-def _screened(name: str) -> Callable[[Setting], Method]:
-    return lambda setting: METHODS[name](replace(setting, screen=SCREEN))
-
-
 VARIANTS: dict[str, Callable[[Setting], Method]] = {
     **METHODS,
-    "cma-es screened": _screened("cma-es"),
-    "genetic screened": _screened("genetic"),
     "cma-es rows": partial(vectors, optimizer="cma-es", encoding="rows"),
     "cma-es cosines": partial(vectors, optimizer="cma-es", encoding="cosines"),
     "cma-es calibrated": partial(vectors, optimizer="cma-es", encoding="calibrated"),
@@ -66,8 +64,8 @@ VARIANTS: dict[str, Callable[[Setting], Method]] = {
 }
 # (method, changes of the settings) of each name
 NAMES = {
-    **{method: (method, {}) for method in VARIANTS},
-    **{f"{method} {what}": (method, changes) for method in VARIANTS for what, changes in SETTINGS.items()},
+    **{method: (method, {} if method == DEFAULT else UNPLANNED) for method in VARIANTS},
+    **{f"{method} {what}": (method, UNPLANNED | changes) for method in VARIANTS for what, changes in SETTINGS.items()},
 }
 
 
@@ -162,7 +160,8 @@ class Bench:
         longest = max(runs.values(), key=len)
         if not longest:
             raise SearchError(f"No search of these methods is kept in {self.folder} or {self.archive}.")
-        start = self.best([each for each in longest if each.generation == 0])
+        given = set(portfolio(self.space, self.sensitivity))  # what is planned later is the work of the search
+        start = self.best([each for each in longest if each.policy in given])
 
         def line(name: str, policies: Sequence[Policy | None], count: int = 0) -> Line:
             each = [self.judged(policy) for policy in policies]
@@ -259,7 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             name = f"search-{Path(args.model).name}-{steps}-{budget:g}"
             save_picture(gains_figure(gains(lines), DEFAULT), results / f"{name}.svg")
             pack(bench.folder, bench.archive)
-            command = " ".join(["mddit bench search", *given])
+            command = "mddit bench search " + shlex.join(given)
             text = section(bench, lines, command, f"results/{name}.svg")
             put_section(args.target, name, text)
             print(text, end="\n\n", flush=True)

@@ -21,7 +21,7 @@ class Genetic:
     """(mu + lambda) selection; children move rows, cells or skips of their parents, at the same budget."""
 
     def __init__(self, setting: Setting) -> None:
-        self._setting, self._chooser = setting, setting.chooser()
+        self._setting = setting
         self._random = np.random.default_rng(setting.seed)
         self._parents = sorted(zip(setting.losses, range(len(setting.starts)), setting.starts, strict=True))
         self._parents = self._parents[: setting.population]
@@ -33,11 +33,9 @@ class Genetic:
         if self._asked:
             raise SearchError("The last generation was not told yet.")
         seen = set(self._seen)
-        children = []
-        for _ in range(self._setting.population * self._chooser.factor):
-            children.append(_new_one(self._child, seen))
-            seen.add(children[-1].digest)
-        self._asked = [children[index] for index in self._chooser.choose(children, self._setting.population)]
+        for _ in range(self._setting.population):
+            self._asked.append(_new_one(self._child, seen))
+            seen.add(self._asked[-1].digest)
         return list(self._asked)
 
     def tell(self, losses: Sequence[float]) -> None:
@@ -47,7 +45,6 @@ class Genetic:
         self._parents = self._parents[: self._setting.population]
         self._born += len(losses)
         self._seen |= {policy.digest for policy in self._asked}
-        self._chooser.learn(self._asked, losses)
         self._asked = []
 
     @property

@@ -7,9 +7,9 @@ from typing import Protocol
 from mddit_ui.core.errors import SearchError
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.sensitivity import Sensitivity
-from mddit_ui.search.encoding import Encoding
-from mddit_ui.search.optimizers import Optimizer, check_told
-from mddit_ui.search.screening import Chooser, Predictor, TakeAll
+from mddit_ui.search.encoding import ENCODINGS, Encoding
+from mddit_ui.search.optimizers import OPTIMIZERS, Optimizer
+from mddit_ui.search.portfolio import importance_of
 from mddit_ui.search.space import Space
 
 
@@ -38,7 +38,6 @@ class Setting:
     Args:
         starts: evaluated policies, the best first; losses: theirs, finite.
         population: policies of a generation; sigma: how far the first ones spread, for those that have a step size.
-        screen: proposals for each that is evaluated; a predictor chooses among them.
     """
 
     space: Space
@@ -48,44 +47,37 @@ class Setting:
     population: int
     sigma: float = 0.4
     sensitivity: Sensitivity | None = None
-    screen: int = 1
 
     def __post_init__(self) -> None:
         if not self.starts or len(self.starts) != len(self.losses):
             raise SearchError(f"A method needs starts with losses, got {len(self.starts)} and {len(self.losses)}.")
 
-    def chooser(self) -> Chooser:
-        """Takes all, or screens by what the calibration and the evaluations so far predict."""
-        if self.sensitivity is None or self.screen == 1:
-            return TakeAll()
-        chooser = Predictor(self.sensitivity, factor=self.screen)
-        chooser.learn(self.starts, self.losses)
-        return chooser
-
 
 class Vectors:
     """An optimiser of vectors and what they mean."""
 
-    def __init__(self, encoding: Encoding, optimizer: Optimizer, chooser: Chooser) -> None:
-        self._encoding, self._optimizer, self._chooser = encoding, optimizer, chooser
-        self._asked: list[Policy] = []
-        self._chosen: list[int] = []
+    def __init__(self, encoding: Encoding, optimizer: Optimizer) -> None:
+        self._encoding, self._optimizer = encoding, optimizer
 
     def ask(self) -> list[Policy]:
-        policies = [self._encoding.decode(vector) for vector in self._optimizer.ask(self._chooser.factor)]
-        self._chosen = self._chooser.choose(policies, len(policies) // self._chooser.factor)
-        self._asked = [policies[index] for index in self._chosen]
-        return list(self._asked)
+        return [self._encoding.decode(vector) for vector in self._optimizer.ask()]
 
     def tell(self, losses: Sequence[float]) -> None:
-        check_told(len(self._asked), losses)
-        self._optimizer.tell(losses, self._chosen)
-        self._chooser.learn(self._asked, losses)
-        self._asked = []
+        self._optimizer.tell(losses)
 
     @property
     def done(self) -> bool:
         return self._optimizer.done
+
+
+def vectors(setting: Setting, *, optimizer: str, encoding: str = "mixed") -> Method:
+    """An optimiser of vectors on an encoding round the best start."""
+    importance = None if setting.sensitivity is None else importance_of(setting.sensitivity)
+    encode = ENCODINGS[encoding](setting.space, setting.starts[0], importance)
+    strategy = OPTIMIZERS[optimizer](
+        encode.dimension, seed=setting.seed, sigma=setting.sigma, population=setting.population
+    )
+    return Vectors(encode, strategy)
 
 
 class TakingTurns:

@@ -27,6 +27,11 @@ class Objective:
         """What a search asks for, or half a point a dB on 8 prompts, the less the more prompts there are."""
         return cls(4 / len(config.prompts) if config.closeness is None else config.closeness)
 
+    @property
+    def unit(self) -> float:
+        """What it loses when the squared error of all pictures grows e-fold, the CLIP score apart."""
+        return self.closeness * 10 / math.log(10)
+
     def __call__(self, score: Score) -> float:
         """Higher is better; NaN when the pictures were not finite."""
         parts, closeness = [], self.closeness

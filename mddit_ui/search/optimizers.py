@@ -23,18 +23,11 @@ _NEVER_STOPS = {
 class Optimizer(Protocol):
     """Minimises. Its proposals are a function of its arguments and of the values it was told, of nothing else."""
 
-    def ask(self, factor: int = 1) -> list[np.ndarray]:
-        """The vectors of the next generation, ``factor`` times as many as it wants values of.
+    def ask(self) -> list[np.ndarray]:
+        """The vectors of the next generation; asking twice without telling is an error."""
 
-        Asking twice without telling is an error.
-        """
-
-    def tell(self, values: Sequence[float], chosen: Sequence[int] | None = None) -> None:
-        """The values of the vectors that were asked for, in their order; all finite, lower is better.
-
-        Args:
-            chosen: which of the vectors the values belong to; ``None``: all.
-        """
+    def tell(self, values: Sequence[float]) -> None:
+        """The values of the vectors that were asked for, in their order; all finite, lower is better."""
 
     @property
     def done(self) -> bool:
@@ -78,13 +71,13 @@ class CmaEs:
         self._strategy = cma.CMAEvolutionStrategy(np.zeros(dimension), sigma, options)
         self._asked: list[np.ndarray] | None = None
 
-    def ask(self, factor: int = 1) -> list[np.ndarray]:
+    def ask(self) -> list[np.ndarray]:
         _check_not_asked(self._asked)
-        self._asked = self._strategy.ask(number=factor * self._population)
+        self._asked = self._strategy.ask()
         return [vector.copy() for vector in self._asked]
 
-    def tell(self, values: Sequence[float], chosen: Sequence[int] | None = None) -> None:
-        self._strategy.tell(_checked(self._asked, values, chosen), list(values))
+    def tell(self, values: Sequence[float]) -> None:
+        self._strategy.tell(_checked(self._asked, values), list(values))
         self._asked = None
 
     @property
@@ -101,13 +94,13 @@ class RandomSearch:
         self._sigma = sigma
         self._asked: list[np.ndarray] | None = None
 
-    def ask(self, factor: int = 1) -> list[np.ndarray]:
+    def ask(self) -> list[np.ndarray]:
         _check_not_asked(self._asked)
-        self._asked = list(self._random.normal(0, self._sigma, (factor * self._size[0], self._size[1])))
+        self._asked = list(self._random.normal(0, self._sigma, self._size))
         return [vector.copy() for vector in self._asked]
 
-    def tell(self, values: Sequence[float], chosen: Sequence[int] | None = None) -> None:
-        _checked(self._asked, values, chosen)
+    def tell(self, values: Sequence[float]) -> None:
+        _checked(self._asked, values)
         self._asked = None
 
     @property
@@ -127,10 +120,9 @@ def _check_not_asked(asked: list[np.ndarray] | None) -> None:
         raise SearchError("The last generation was not told yet.")
 
 
-def _checked(asked: list[np.ndarray] | None, values: Sequence[float], chosen: Sequence[int] | None) -> list[np.ndarray]:
-    vectors = (asked or []) if chosen is None else [(asked or [])[index] for index in chosen]
-    check_told(len(vectors), values)
-    return vectors
+def _checked(asked: list[np.ndarray] | None, values: Sequence[float]) -> list[np.ndarray]:
+    check_told(len(asked or []), values)
+    return asked or []
 
 
 def check_told(asked: int, values: Sequence[float]) -> None:

@@ -1,6 +1,6 @@
 """Where to start: schedules that are good before anything was searched, all at the budget."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import product
 
@@ -36,11 +36,10 @@ def portfolio(space: Space, sensitivity: Sensitivity | None = None, start: Seque
     importance = None if sensitivity is None else importance_of(sensitivity)
     tables: list[tuple[str, np.ndarray]] = []
     if sensitivity is not None:
-        count = _full_steps(space)
-        for late, share in _both(LATENESS, FIRSTS):
-            first = min(round(share * space.steps), space.steps - count)
-            rows = best_steps(sensitivity, count, late, first)
-            tables.append((f"best steps from {first}, late^{late:g}", _whole(space, rows)))
+        firsts = [min(round(share * space.steps), space.steps - _full_steps(space)) for share in FIRSTS]
+        made = {late: whole_steps(space, sensitivity, firsts, late) for late in LATENESS}
+        for late, place in _both(LATENESS, range(len(firsts))):
+            tables.append((f"best steps from {firsts[place]}, late^{late:g}", made[late][place]))
     tables += [(f"steps ~ t^{bend:g}", _spaced(space, bend)) for bend in BENDS]
     if sensitivity is not None:
         tables += [(f"steps {share:g} + cells", _mixed(space, sensitivity, share)) for share in STEP_SHARES]
@@ -53,7 +52,7 @@ def portfolio(space: Space, sensitivity: Sensitivity | None = None, start: Seque
     if space.carry == "output":
         found = sorted(_all_skip_caches(space), key=partial(_distance, space))[:SKIP_CACHES]
         tables = [(policy.name, policy.actions) for policy in found] + tables
-    policies = [space.nearest(actions, _spare_first_row(importance, actions), name=name) for name, actions in tables]
+    policies = [space.nearest(actions, spare_first_row(importance, actions), name=name) for name, actions in tables]
     return list(dict.fromkeys([*_given(space, start, importance), *policies]))
 
 
@@ -78,7 +77,20 @@ def importance_of(sensitivity: Sensitivity) -> np.ndarray:
 
 
 def best_steps(sensitivity: Sensitivity, count: int, lateness: float = 0.0, first: int = 0) -> np.ndarray:
-    """(count,) steps to compute in full so that the predicted error is least; ``first`` is the first of them.
+    """(count,) steps to compute in full so that the predicted error is least; ``first`` is the first of them."""
+    return _best_from(sensitivity, count, lateness)(first)
+
+
+def whole_steps(
+    space: Space, sensitivity: Sensitivity, firsts: Iterable[int], lateness: float = 0.0
+) -> list[np.ndarray]:
+    """(steps, sites) actions for each first step: as many whole steps as the budget pays for, the best ones."""
+    best = _best_from(sensitivity, _full_steps(space), lateness)
+    return [_whole(space, best(first)) for first in firsts]
+
+
+def _best_from(sensitivity: Sensitivity, count: int, lateness: float) -> Callable[[int], np.ndarray]:
+    """What the best steps are from a first one on.
 
     Dynamic programming: an edge k -> m costs the errors of the steps between, served by the residuals of step k.
     """
@@ -88,18 +100,21 @@ def best_steps(sensitivity: Sensitivity, count: int, lateness: float = 0.0, firs
     for k in range(steps):
         served = by_age[np.arange(steps - 1 - k).clip(max=len(by_age) - 1), np.arange(k + 1, steps)]
         edge[k, k + 1 :] = np.concatenate([[0.0], np.cumsum(served)])
-    count = min(max(count, 1), steps - first)
+    count = min(max(count, 1), steps)
     cost = edge.copy()[:, steps]  # of everything after step k when it is the last computed one
     following = np.full((count, steps), steps)
     for left in range(1, count):
         through = edge[:, :steps] + cost[None, :]
         following[left] = through.argmin(1)
         cost = through.min(1)
-    chosen, k = [first], first
-    for left in range(count - 1, 0, -1):
-        k = int(following[left, k])
-        chosen.append(k)
-    return np.array(chosen)
+
+    def best(first: int) -> np.ndarray:
+        chosen = [first]
+        for left in range(min(count, steps - first) - 1, 0, -1):
+            chosen.append(int(following[left, chosen[-1]]))
+        return np.array(chosen)
+
+    return best
 
 
 def best_cells(sensitivity: Sensitivity, price: np.ndarray) -> np.ndarray:
@@ -128,7 +143,7 @@ def best_cells(sensitivity: Sensitivity, price: np.ndarray) -> np.ndarray:
     return computed
 
 
-def _both(one: Sequence[float], other: Sequence[float]) -> list[tuple[float, float]]:
+def _both(one: Sequence[float], other: Sequence[int]) -> list[tuple[float, int]]:
     """All pairs; those that come early in both first."""
     pairs = sorted(product(range(len(one)), range(len(other))), key=sum)
     return [(one[i], other[j]) for i, j in pairs]
@@ -144,10 +159,10 @@ def _given(space: Space, rows: Sequence[str] | None, importance: np.ndarray | No
         raise SearchError(
             f"The policy to start from has {steps} steps x {sites} blocks; this search has {wanted[0]} x {wanted[1]}."
         )
-    return [space.within(actions, _spare_first_row(importance, actions), name="given to start from")]
+    return [space.within(actions, spare_first_row(importance, actions), name="given to start from")]
 
 
-def _spare_first_row(importance: np.ndarray | None, actions: np.ndarray) -> np.ndarray:
+def spare_first_row(importance: np.ndarray | None, actions: np.ndarray) -> np.ndarray:
     """What is too much is taken from the last blocks of the first computed row: half a row costs most in the middle."""
     spared = np.zeros(actions.shape) if importance is None else importance.copy()
     first = int(np.argmax((actions == Action.COMPUTE).any(1)))

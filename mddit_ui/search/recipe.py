@@ -12,30 +12,21 @@ from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import SearchConfig
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.search.catcma import CatCma
-from mddit_ui.search.encoding import ENCODINGS
 from mddit_ui.search.genetic import Genetic, Nsga2
 from mddit_ui.search.loop import Evaluation, Evaluator, Task
-from mddit_ui.search.methods import Method, Setting, TakingTurns, Vectors
+from mddit_ui.search.methods import Method, Setting, TakingTurns, vectors
 from mddit_ui.search.objective import Objective
 from mddit_ui.search.optimizers import OPTIMIZERS
-from mddit_ui.search.portfolio import importance_of, portfolio
+from mddit_ui.search.planning import planned
+from mddit_ui.search.portfolio import portfolio
 from mddit_ui.search.racing import Racing
 from mddit_ui.search.space import Space
 
 STARTS_SHARE = 5  # at most one in so many evaluations goes to the starting policies
+PLANNED_SHARE, MOST_PLANNED = 12, 8  # likewise of one plan, and at most so many
 GENERATIONS = 6  # at least, when the evaluations allow it
 MOST_LEVELS = 5  # budgets of a search over a range, ...
 LEVEL_EVALUATIONS = 40  # ... each of them for so many evaluations
-
-
-def vectors(setting: Setting, *, optimizer: str, encoding: str = "mixed") -> Method:
-    """An optimiser of vectors on an encoding round the best start."""
-    importance = None if setting.sensitivity is None else importance_of(setting.sensitivity)
-    encode = ENCODINGS[encoding](setting.space, setting.starts[0], importance)
-    strategy = OPTIMIZERS[optimizer](
-        encode.dimension, seed=setting.seed, sigma=setting.sigma, population=setting.population
-    )
-    return Vectors(encode, strategy, setting.chooser())
 
 
 METHODS: dict[str, Callable[..., Method]] = {
@@ -68,6 +59,13 @@ def make_task(
     def methods(ranked: Sequence[tuple[Policy, float]], restarts: int) -> Method:
         return TakingTurns([make(_setting(level, config, sensitivity, ranked, restarts)) for level in levels])
 
+    def plan(known: Sequence[tuple[Policy, float]], number: int) -> list[Policy]:
+        if sensitivity is None:
+            return []
+        each = max(min(config.evaluations // PLANNED_SHARE, MOST_PLANNED) // len(levels), 1)
+        make_plan = partial(planned, known=known, count=each, unit=Objective.of(config).unit, seed=config.seed + number)
+        return list(dict.fromkeys(policy for level in levels for policy in make_plan(level, sensitivity)))
+
     return Task(
         starts=list(dict.fromkeys(islice(_in_turn(starts), count))),
         method=methods,
@@ -75,6 +73,8 @@ def make_task(
         objective=Objective.of(config),
         evaluations=config.evaluations,
         racing=Racing.halving(images) if config.racing and len(levels) == 1 else Racing(images),
+        plans=config.plans,
+        plan=plan,
         judge=judge,
     )
 

@@ -62,8 +62,16 @@ def ratios_of_evaluations(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE evaluations ADD COLUMN keep TEXT")
 
 
+def no_plans_before(connection: sqlite3.Connection) -> None:
+    """Searches of before go on with the starts that they had."""
+    connection.execute(
+        "UPDATE searches SET config = json_set(config, '$.plans', 0) WHERE json_extract(config, '$.plans') IS NULL"
+    )
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     searches_and_evaluations,
     runs,
     ratios_of_evaluations,
+    no_plans_before,
 )

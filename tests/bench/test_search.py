@@ -16,7 +16,7 @@ def test_the_table_and_its_second_run(tiny_pixart, tmp_path, monkeypatch, capsys
     monkeypatch.setattr(bench, "PROMPTS", tmp_path)
     for name in ("search", "holdout"):
         (tmp_path / f"{name}.json").write_text(json.dumps(list(PROMPTS)))
-    names = ["cma-es", "genetic screened"]
+    names = ["cma-es", "genetic racing"]
     arguments = ["--model", tiny_pixart, "--steps", "4", "--budgets", "0.6", "--evaluations", "8", "--images", "2"]
     arguments += ["--seeds", "2", "--methods", *names, "--folder", str(tmp_path / "kept"), "--tables-only"]
     page = tmp_path / "results.md"
@@ -43,7 +43,7 @@ def test_the_table_and_its_second_run(tiny_pixart, tmp_path, monkeypatch, capsys
     ]
     assert [line.partition(":")[0].split(" beside ")[1] for line in verdicts] == [
         start[0].partition(":")[0],
-        "genetic screened after 8 evaluations (2 searches)",
+        "genetic racing after 8 evaluations (2 searches)",
     ]
 
     assert "CLIP score + 2 x PSNR" in text  # two prompts

@@ -13,8 +13,8 @@ from mddit_ui.core.policy import Action, Policy
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.search.encoding import ENCODINGS
 from mddit_ui.search.genetic import rank_and_crowd
-from mddit_ui.search.methods import Setting, TakingTurns
-from mddit_ui.search.recipe import METHODS, vectors
+from mddit_ui.search.methods import Setting, TakingTurns, vectors
+from mddit_ui.search.recipe import METHODS
 from mddit_ui.search.space import FREE, Space, locked_from_rows
 from tests.search.test_space import spaces
 from tests.search.toy import ToyEvaluator, ToyModel
@@ -27,7 +27,6 @@ ALL = {
     **{f"cma-es, {name}": partial(vectors, optimizer="cma-es", encoding=name) for name in ENCODINGS},
     "turns": lambda setting: TakingTurns([METHODS["cma-es"](setting), METHODS["genetic"](setting)]),
 }
-SCREENED = ("cma-es", "genetic")
 
 
 def losses(policies):
@@ -36,7 +35,7 @@ def losses(policies):
     return [float(-((policy.actions == Action.COMPUTE) * weight).sum()) for policy in policies]
 
 
-def make(name, *, seed=1, population=8, screen=1, space=None):
+def make(name, *, seed=1, population=8, space=None):
     space = space or Space(TABLE, 10, 0.5)
     random = np.random.default_rng(5)
     starts = [space.policy(random.normal(size=space.shape)) for _ in range(4)]
@@ -49,7 +48,6 @@ def make(name, *, seed=1, population=8, screen=1, space=None):
             seed=seed,
             population=population,
             sensitivity=SENSITIVITY,
-            screen=screen,
         )
     )
 
@@ -153,22 +151,6 @@ def test_what_follows_an_earlier_first_step_reuses_it(name):
         method.tell(losses(policies))
     assert len(found) > 10
     assert found.count(Action.CACHE) > 2 * found.count(Action.SKIP)
-
-
-@pytest.mark.parametrize("name", SCREENED)
-def test_screened_proposals_are_new_and_better_than_the_first_that_come(name):
-    def search(screen, seed):
-        method = make(name, screen=screen, seed=seed)
-        found = []
-        for _ in range(6):
-            policies = method.ask()
-            found += zip((policy.digest for policy in policies), losses(policies), strict=True)
-            method.tell(losses(policies))
-        return np.mean([loss for _, loss in found]), len({digest for digest, _ in found})
-
-    plain, screened = ([search(screen, seed) for seed in range(1, 6)] for screen in (1, 10))
-    assert np.mean([mean for mean, _ in screened]) < np.mean([mean for mean, _ in plain])
-    assert {different for _, different in screened} == {48}
 
 
 BEHIND = ("random", "nsga-2", "cma-es, calibrated")  # what the last starts from is worse than any even spacing
