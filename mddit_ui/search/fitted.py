@@ -14,7 +14,7 @@ SMOOTH = 4.0  # steps over which the weights of steps are alike
 # Standard deviations of the weights before anything was evaluated: of a step, a block, skipping, growth with age.
 STEP, ROUGH, BLOCK, SKIP, AGE = 1.0, 0.5, 0.3, 1.0, 0.5
 REST = 0.3  # of the variance of what the weights don't explain, what is noise
-ITERATIONS = 100
+ITERATIONS, EQUAL = 200, 1e-9  # until the weights are the same on any CPU, where rounding differs
 MOST = 400  # policies that it learns from, the best ones
 
 
@@ -57,12 +57,12 @@ class FittedSensitivity:
             precision = slope.T @ slope / NOISE**2 + prior
             gradient = slope.T @ (errors - cells.error(weights)) / NOISE**2 - prior @ weights
             move = np.linalg.solve(precision + damping * np.eye(len(prior)), gradient)
-            if (then := cost(weights + move)) < now:
+            if (then := cost(weights + move)) < now + EQUAL:
                 weights, now, damping = weights + move, then, damping / 3
                 slope = cells.slope(weights)
             else:
                 damping *= 3
-            if np.abs(move).max() < 1e-6:
+            if np.abs(move).max() < EQUAL:
                 break
         known = _features(actions)
         like = _likeness(known, known) + REST * np.eye(len(known))

@@ -108,6 +108,14 @@ def test_plans_are_a_function_of_what_is_known_and_of_the_seed():
     assert plan(unit=0.25)[1] == plan()[1]
 
 
+def test_another_rounding_changes_no_plan():
+    """As on a CPU of another kind."""
+    known, new = plan()
+    noise = 1e-12 * np.random.default_rng(0).normal(size=len(known))
+    other = [(policy, loss + each) for (policy, loss), each in zip(known, noise, strict=True)]
+    assert planned(SPACE, SENSITIVITY, known=other, count=8, unit=1.0, seed=1) == new
+
+
 def test_plans_are_better_than_the_starts():
     known, new = plan()
     assert min(truth(np.stack([each.actions for each in new]))) < known[0][1] - 0.02
