@@ -44,7 +44,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, help="inference steps (default: the model's)")
     parser.add_argument("--population", type=int, help="policies of a generation (default: the method's own)")
     parser.add_argument("--sigma", type=float, help="how far the first generation spreads (default 0.4)")
-    parser.add_argument("--plans", type=int, help="how often starts are planned anew after the first ones (default 2)")
+    parser.add_argument("--plans", type=int, help="starts that are planned after the first ones (default 5)")
     parser.add_argument("--search-seed", type=int, default=1, help="of the search itself (default 1)")
     parser.add_argument(
         "--start", metavar="POLICY", help=f"start from this policy too, fitted to the steps: {POLICY}; full: full depth"

@@ -159,7 +159,7 @@ class SearchConfig(Record):
     policy that it starts from too, besides those that it makes itself; cut to the budget where it costs more.
     ``carry``: what the cached cells of all its policies reuse. ``closeness``: points of CLIP score that one dB of PSNR
     against full depth is worth, 0 for the CLIP score alone; ``None`` for a tie-breaker that suits so many prompts.
-    ``plans``: how often starts are planned anew with what the ones before have shown of the calibration.
+    ``plans``: starts, at most, that are planned with what the ones before have shown of the calibration.
     """
 
     model: Annotated[str, Field(min_length=1, max_length=200)]
@@ -180,7 +180,7 @@ class SearchConfig(Record):
     sigma: Annotated[float, Field(gt=0, le=10)] = 0.4
     start: Annotated[tuple[PolicyRow, ...], Field(strict=False, min_length=1, max_length=MAX_STEPS)] | None = None
     carry: Carry = "residual"
-    plans: Annotated[int, Field(ge=0, le=10)] = 2
+    plans: Annotated[int, Field(ge=0, le=5)] = 5
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -54,7 +54,7 @@ class Task:
         method: from all policies so far with their losses, the best first, and how often the search was stuck before,
             to who proposes the next ones; it should then look farther away.
         evaluations: how many policies are evaluated in all, the starts included.
-        plans: how often ``plan`` gives more starts, from all so far with their losses and the number of the plan.
+        plan: more starts, from the first ones with their losses.
         racing: who is not evaluated on all images.
         judge: the best of the starts, best first, as a better judge than ``evaluate`` sees them.
     """
@@ -65,8 +65,7 @@ class Task:
     objective: Callable[[Score], float]
     evaluations: int
     racing: Racing = NO_RACING
-    plans: int = 0
-    plan: Callable[[Sequence[tuple[Policy, float]], int], Sequence[Policy]] = lambda ranked, number: ()
+    plan: Callable[[Sequence[tuple[Policy, float]]], Sequence[Policy]] = lambda ranked: ()
     judge: Callable[[Sequence[Evaluation]], Sequence[Evaluation]] = lambda starts: ()
 
 
@@ -112,8 +111,7 @@ def search(
 
     try:
         starts = evaluated(task.starts, 0)
-        for number in range(1, task.plans + 1):
-            starts += evaluated(task.plan(_ranked({each.policy: -each.objective for each in starts}), number), 0)
+        starts += evaluated(task.plan(_ranked({each.policy: -each.objective for each in starts})), 0)
         return _generations(task, evaluated, on_generation, starts)
     except _Stopped as stopped:
         return stopped.reason

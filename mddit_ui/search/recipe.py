@@ -23,7 +23,7 @@ from mddit_ui.search.racing import Racing
 from mddit_ui.search.space import Space
 
 STARTS_SHARE = 5  # at most one in so many evaluations goes to the starting policies
-PLANNED_SHARE, MOST_PLANNED = 12, 8  # likewise of one plan, and at most so many
+GIVEN_SHARE, MOST_GIVEN = 0.75, 15  # of those, what comes first where the others are planned; at most so many
 GENERATIONS = 6  # at least, when the evaluations allow it
 MOST_LEVELS = 5  # budgets of a search over a range, ...
 LEVEL_EVALUATIONS = 40  # ... each of them for so many evaluations
@@ -59,12 +59,16 @@ def make_task(
     def methods(ranked: Sequence[tuple[Policy, float]], restarts: int) -> Method:
         return TakingTurns([make(_setting(level, config, sensitivity, ranked, restarts)) for level in levels])
 
-    def plan(known: Sequence[tuple[Policy, float]], number: int) -> list[Policy]:
-        if sensitivity is None:
-            return []
-        each = max(min(config.evaluations // PLANNED_SHARE, MOST_PLANNED) // len(levels), 1)
-        make_plan = partial(planned, known=known, count=each, unit=Objective.of(config).unit, seed=config.seed + number)
-        return list(dict.fromkeys(policy for level in levels for policy in make_plan(level, sensitivity)))
+    plans = 0 if sensitivity is None else min(config.plans, count - int(GIVEN_SHARE * count))
+    if plans:
+        count = max(min(int(GIVEN_SHARE * count), MOST_GIVEN), len(levels))
+
+    def plan(known: Sequence[tuple[Policy, float]]) -> list[Policy]:
+        found = [
+            planned(level, sensitivity, known=known, count=plans, unit=Objective.of(config).unit, seed=config.seed)
+            for level in (levels if sensitivity and plans else ())
+        ]
+        return list(dict.fromkeys(islice(_in_turn(found), plans)))
 
     return Task(
         starts=list(dict.fromkeys(islice(_in_turn(starts), count))),
@@ -73,7 +77,6 @@ def make_task(
         objective=Objective.of(config),
         evaluations=config.evaluations,
         racing=Racing.halving(images) if config.racing and len(levels) == 1 else Racing(images),
-        plans=config.plans,
         plan=plan,
         judge=judge,
     )

@@ -28,7 +28,7 @@ def test_it_opens_and_goes_on(tmp_path, version):
     row = searches.get(db, SEARCH)
     assert (row.state, row.config.prompts, row.locked) == ("paused", ("a red ring", "a blue ball"), ("#?", "??"))
     assert (row.config.least_budget, row.config.method) == (None, "cma-es")  # what it did before there was a choice
-    assert row.config.plans == (2 if version >= 4 else 0)
+    assert row.config.plans == (5 if version >= 4 else 0)
     assert row.baseline_budgets == {"every 2": 0.506}
     assert row.best.score.clip_scores == (30.0, 31.0)
     first, second = searches.evaluations(db, SEARCH)

@@ -47,7 +47,7 @@ CREATE TABLE searches (
             worker_started TEXT,
             heartbeat REAL
         ) STRICT;
-INSERT INTO "searches" VALUES('00000000000000000000000000000001',1000.0,'paused','pause','{"model": "scenes-pixart", "prompts": ["a red ring", "a blue ball"], "image_seeds": [3, 4], "steps": 20, "guidance_scale": 2.5, "scheduler": "default", "budget": 0.5, "evaluations": 10, "seed": 1, "population": null, "sigma": 0.4, "method": "cma-es", "plans": 2}','["#?", "??"]','','{"clip_score": 30.5, "clip_backbone": "scenes-clip", "clip_scores": [30.0, 31.0], "psnr": 25.25, "ssim": 0.9, "latent_error": 0.01, "images": 2}','{"every 2": {"budget": 0.506, "score": {"clip_score": 30.5, "clip_backbone": "scenes-clip", "clip_scores": [30.0, 31.0], "psnr": 25.25, "ssim": 0.9, "latent_error": 0.01, "images": 2}}}','{}','null',NULL,NULL,1001.0);
+INSERT INTO "searches" VALUES('00000000000000000000000000000001',1000.0,'paused','pause','{"model": "scenes-pixart", "prompts": ["a red ring", "a blue ball"], "image_seeds": [3, 4], "steps": 20, "guidance_scale": 2.5, "scheduler": "default", "budget": 0.5, "evaluations": 10, "seed": 1, "population": null, "sigma": 0.4, "method": "cma-es", "plans": 5}','["#?", "??"]','','{"clip_score": 30.5, "clip_backbone": "scenes-clip", "clip_scores": [30.0, 31.0], "psnr": 25.25, "ssim": 0.9, "latent_error": 0.01, "images": 2}','{"every 2": {"budget": 0.506, "score": {"clip_score": 30.5, "clip_backbone": "scenes-clip", "clip_scores": [30.0, 31.0], "psnr": 25.25, "ssim": 0.9, "latent_error": 0.01, "images": 2}}}','{}','null',NULL,NULL,1001.0);
 CREATE INDEX searches_by_age ON searches (created);
 CREATE INDEX runs_by_age ON runs (created);
 COMMIT;
