@@ -111,7 +111,7 @@ class Bench:
             config,
             _nothing if kept_only else known_first(self.known(), self._evaluate),
             self.sensitivity,
-            judge=self.jury(name),
+            judge=self.jury(name).starts,
             method=VARIANTS[method],
         )
         found, reason = kept_search(self._path(name, config), self.space, task)

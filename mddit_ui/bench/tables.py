@@ -159,7 +159,7 @@ def searched(space: Space, trial: Trial, sizes: Sizes, sensitivity: Sensitivity,
     weights = hashlib.sha256(weights_stamp(catalog.get_model(trial.model)).encode()).hexdigest()[:16]
     path = data_dir() / "bench" / weights / name
     jury = kept_jury(path.with_suffix(f".finals-{choosing.images}.jsonl"), evaluate_again, Objective.of(config))
-    task = make_task(space, config, evaluate, sensitivity, judge=jury, method=METHODS[method])
+    task = make_task(space, config, evaluate, sensitivity, judge=jury.starts, method=METHODS[method])
     found, _ = kept_search(path, space, task)
     return jury(found)[0].policy
 

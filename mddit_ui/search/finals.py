@@ -3,7 +3,10 @@
 They choose twice: round which starting policy the search goes, and what it has found in the end.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
+
+import numpy as np
 
 from mddit_ui.core.policy import Policy
 from mddit_ui.core.records import MAX_WORK, GenerationConfig, Score
@@ -11,6 +14,7 @@ from mddit_ui.search.loop import Evaluation
 
 FINALISTS = 4  # and as many starting policies
 FRESH_IMAGES = 24  # at least; docs/LOG.md has what fewer of them miss
+CLEAR = 2.0  # standard errors by which a planned start has to be ahead: the best of a few is lucky
 FRESH_SEEDS = 1_000_003  # between the seeds of a picture and those of its repetitions (torch on a CPU heeds 32 bits)
 
 
@@ -64,6 +68,29 @@ class Jury:
                 self._keep(new[policy], score)
         return sorted(among, key=self._loss)
 
+    def starts(self, given: Sequence[Evaluation], planned: Sequence[Evaluation]) -> list[Evaluation]:
+        """The best starts, best first; planned ones only where they are clearly ahead of the best of those given."""
+        ranked = self(given)
+        if not planned:
+            return ranked
+        best = self._values(ranked[0])
+        clear = [each for each in self([*given, *planned]) if each in planned and _clear(self._values(each), best)]
+        return [*clear, *ranked]
+
+    def _values(self, evaluation: Evaluation) -> np.ndarray:
+        """(images,) objective of each fresh picture."""
+        score = self._scores[evaluation.policy.digest]
+        each = zip_longest(score.clip_scores, score.psnrs)
+        return np.array([self._objective(Score(clip_score=clip, psnr=psnr)) for clip, psnr in each])
+
     def _loss(self, evaluation: Evaluation) -> float:
         value = self._objective(self._scores[evaluation.policy.digest])
         return -value if value == value else float("inf")
+
+
+def _clear(values: np.ndarray, others: np.ndarray) -> bool:
+    """Whether pictures are better by more than twice the standard error of the mean; never where some are missing."""
+    if len(values) != len(others) or len(values) < 2:
+        return False
+    gains = values - others
+    return bool(gains.mean() > CLEAR * gains.std(ddof=1) / np.sqrt(len(gains)))

@@ -45,6 +45,9 @@ class Evaluation:
     seconds: float
 
 
+Judge = Callable[[Sequence[Evaluation], Sequence[Evaluation]], Sequence[Evaluation]]
+
+
 @dataclass(frozen=True, eq=False)
 class Task:
     """A search, complete. The policies that it asks for are a function of this and of the scores alone.
@@ -56,7 +59,8 @@ class Task:
         evaluations: how many policies are evaluated in all, the starts included.
         plan: more starts, from the first ones with their losses.
         racing: who is not evaluated on all images.
-        judge: the best of the starts, best first, as a better judge than ``evaluate`` sees them.
+        judge: the best of the first starts and of those of the plan, best first, as a better judge than ``evaluate``
+            sees them.
     """
 
     starts: Sequence[Policy]
@@ -66,7 +70,7 @@ class Task:
     evaluations: int
     racing: Racing = NO_RACING
     plan: Callable[[Sequence[tuple[Policy, float]]], Sequence[Policy]] = lambda ranked: ()
-    judge: Callable[[Sequence[Evaluation]], Sequence[Evaluation]] = lambda starts: ()
+    judge: Judge = lambda starts, planned: ()
 
 
 def search(
@@ -111,8 +115,9 @@ def search(
 
     try:
         starts = evaluated(task.starts, 0)
-        starts += evaluated(task.plan(_ranked({each.policy: -each.objective for each in starts})), 0)
-        return _generations(task, evaluated, on_generation, starts)
+        more = evaluated(task.plan(_ranked({each.policy: -each.objective for each in starts})), 0)
+        best = [each.policy for each in task.judge(starts, more)]
+        return _generations(task, evaluated, on_generation, [*starts, *more], best)
     except _Stopped as stopped:
         return stopped.reason
 
@@ -127,9 +132,10 @@ def _generations(
     evaluated: Callable[[Sequence[Policy], int], list[Evaluation]],
     on_generation: Callable[[int, str], None],
     starts: Sequence[Evaluation],
+    best: Sequence[Policy],
 ) -> str:
     losses = {start.policy: -start.objective for start in starts}  # lower is better
-    method = task.method(_ranked(losses, [each.policy for each in task.judge(starts)]), 0)
+    method = task.method(_ranked(losses, best), 0)
     generation = stale = blind = restarts = 0
     while True:
         generation += 1

@@ -13,7 +13,7 @@ from mddit_ui.core.records import SearchConfig
 from mddit_ui.core.sensitivity import Sensitivity
 from mddit_ui.search.catcma import CatCma
 from mddit_ui.search.genetic import Genetic, Nsga2
-from mddit_ui.search.loop import Evaluation, Evaluator, Task
+from mddit_ui.search.loop import Evaluator, Judge, Task
 from mddit_ui.search.methods import Method, Setting, TakingTurns, vectors
 from mddit_ui.search.objective import Objective
 from mddit_ui.search.optimizers import OPTIMIZERS
@@ -43,7 +43,7 @@ def make_task(
     evaluate: Evaluator,
     sensitivity: Sensitivity | None = None,
     *,
-    judge: Callable[[Sequence[Evaluation]], Sequence[Evaluation]] = lambda starts: (),
+    judge: Judge = lambda starts, planned: (),
     method: Callable[[Setting], Method] | None = None,
 ) -> Task:
     """The method of the config, round the best of the portfolio; for a range of budgets one at each of some of them.
@@ -59,19 +59,18 @@ def make_task(
     def methods(ranked: Sequence[tuple[Policy, float]], restarts: int) -> Method:
         return TakingTurns([make(_setting(level, config, sensitivity, ranked, restarts)) for level in levels])
 
-    plans = 0 if sensitivity is None else min(config.plans, count - int(GIVEN_SHARE * count))
-    if plans:
-        count = max(min(int(GIVEN_SHARE * count), MOST_GIVEN), len(levels))
+    given = max(min(int(GIVEN_SHARE * count), MOST_GIVEN), len(levels))
+    plans = 0 if sensitivity is None else min(config.plans, count - given)
 
     def plan(known: Sequence[tuple[Policy, float]]) -> list[Policy]:
-        found = [
-            planned(level, sensitivity, known=known, count=plans, unit=Objective.of(config).unit, seed=config.seed)
-            for level in (levels if sensitivity and plans else ())
-        ]
+        if sensitivity is None or plans <= 0:
+            return []
+        unit = Objective.of(config).unit
+        found = [planned(level, sensitivity, known=known, count=plans, unit=unit, seed=config.seed) for level in levels]
         return list(dict.fromkeys(islice(_in_turn(found), plans)))
 
     return Task(
-        starts=list(dict.fromkeys(islice(_in_turn(starts), count))),
+        starts=list(dict.fromkeys(islice(_in_turn(starts), given if plans > 0 else count))),
         method=methods,
         evaluate=evaluate,
         objective=Objective.of(config),

@@ -101,7 +101,7 @@ def _searched(shift: Shift, model: Model, row: SearchRow, prepared: Prepared) ->
     known = [_evaluation(each, prepared.space) for each in store.evaluations(db, row.id)]
     again = _FreshPictures(shift, prepared, row)
     jury = again.jury(known)
-    task = make_task(prepared.space, row.config, prepared.evaluate, sensitivity, judge=jury)
+    task = make_task(prepared.space, row.config, prepared.evaluate, sensitivity, judge=jury.starts)
 
     def keep(evaluation: Evaluation) -> None:
         known.append(evaluation)

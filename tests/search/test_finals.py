@@ -99,3 +99,21 @@ def test_fresh_pictures_are_not_more_than_a_request_may_ask_for() -> None:
     found = fresh(request)
     assert found.images == 16 == MAX_WORK // (500 * 2048 * 2048)
     assert found.seeds[0] == 1_000_002  # seeds stay in their bounds
+
+
+@pytest.mark.parametrize(("gain", "ahead"), [(0.0, False), (1.5, False), (2.5, True), (math.nan, False)])
+def test_a_planned_start_leads_only_where_it_is_clearly_ahead(gain, ahead) -> None:
+    """Four pictures, gains of mean ``gain`` and standard error 1."""
+    spread = [-(3**0.5), 3**0.5, -(3**0.5), 3**0.5]
+    values = {0: [10.0] * 4, 1: [9.0] * 4, 2: [10 + gain + each for each in spread]}
+
+    def evaluate(policies):
+        for policy in policies:
+            clips = tuple(values[ROWS.index(list(policy.rows))])
+            finite = not math.isnan(sum(clips))
+            yield policy, Score(clip_score=sum(clips) / 4, clip_scores=clips, images=4) if finite else Score()
+
+    jury = Jury(evaluate, lambda found: math.nan if found.clip_score is None else found.clip_score, {}, lambda *_: None)
+    given, planned = [evaluation(1, 5.0, 0), evaluation(0, 4.0, 0)], [evaluation(2, 9.0, 0)]
+    assert [each.number for each in jury.starts(given, planned)] == ([2, 0, 1] if ahead else [0, 1])
+    assert [each.number for each in jury.starts(given, [])] == [0, 1]

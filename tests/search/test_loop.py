@@ -19,7 +19,15 @@ from tests.search.toy import ToyEvaluator, ToyModel
 
 
 def make_task(
-    evaluate=None, *, evaluations=60, seed=1, sigma=0.6, method="cma-es", model=None, judge=lambda starts: (), **more
+    evaluate=None,
+    *,
+    evaluations=60,
+    seed=1,
+    sigma=0.6,
+    method="cma-es",
+    model=None,
+    judge=lambda starts, planned: (),
+    **more,
 ):
     model = model or ToyModel(images=8)
     space = Space(model.table, model.steps, 0.5)
@@ -110,8 +118,8 @@ def test_starts_are_planned_anew_with_what_the_first_ones_have_shown():
 def test_a_search_goes_round_the_start_that_a_better_judge_prefers():
     seen = []
 
-    def judge(starts):
-        order = sorted(starts, key=lambda each: -each.objective)
+    def judge(starts, planned):
+        order = sorted([*starts, *planned], key=lambda each: -each.objective)
         seen.extend(order)
         return [order[2], order[0]]
 
@@ -125,7 +133,7 @@ def test_a_search_goes_round_the_start_that_a_better_judge_prefers():
 
 
 def test_a_judge_does_not_change_how_a_search_is_taken_up():
-    task = make_task(judge=lambda starts: sorted(starts, key=lambda each: each.policy.digest)[:3])
+    task = make_task(judge=lambda starts, planned: sorted([*starts, *planned], key=lambda each: each.policy.digest)[:3])
     whole = Log().run(task)
     first = Log(stop_after=30).run(task)
     second = Log().run(task, known=first.evaluations)

@@ -33,7 +33,7 @@ def undisturbed(evaluations):
             type(TOY.calibrate(config)).from_dict(TOY.calibrate(config).to_dict())
         )
         jury = Jury(prepared.fresh()[0], Objective.of(config), {}, lambda evaluation, score: None)
-        log = Log().run(make_task(prepared.space, config, prepared.evaluate, sensitivity, judge=jury))
+        log = Log().run(make_task(prepared.space, config, prepared.evaluate, sensitivity, judge=jury.starts))
     rows = sorted([each.number, each.policy.digest, each.objective.hex()] for each in log.evaluations)
     return rows, [list(each) for each in log.populations]
 
