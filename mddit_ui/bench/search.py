@@ -44,11 +44,11 @@ from mddit_ui.service.measure import PACKED, PLAIN, Trial, measure
 
 MARKS = (25, 50, 100, 200, 500)  # evaluations after which the best so far is judged
 UNPLANNED: dict[str, Any] = {"plans": 0}  # the starts are those of the portfolio alone, as they are for all others
-SETTINGS: dict[str, dict[str, Any]] = {
+SETTINGS: dict[str, dict[str, Any]] = {  # after a method
     "racing": {"racing": True},
     "by CLIP": {"closeness": 0.0},
     "unplanned": UNPLANNED,
-}  # after a method
+}
 
 
 def _nothing(policies: Iterable[Policy], race: Race | None = None) -> Iterator[tuple[Policy, Score]]:

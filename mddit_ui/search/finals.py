@@ -71,6 +71,8 @@ class Jury:
     def starts(self, given: Sequence[Evaluation], planned: Sequence[Evaluation]) -> list[Evaluation]:
         """The best starts, best first; planned ones only where they are clearly ahead of the best of those given."""
         ranked = self(given)
+        if not ranked:  # none of them gave finite pictures
+            return self(planned)
         if not planned:
             return ranked
         best = self._values(ranked[0])

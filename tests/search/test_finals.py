@@ -117,3 +117,10 @@ def test_a_planned_start_leads_only_where_it_is_clearly_ahead(gain, ahead) -> No
     given, planned = [evaluation(1, 5.0, 0), evaluation(0, 4.0, 0)], [evaluation(2, 9.0, 0)]
     assert [each.number for each in jury.starts(given, planned)] == ([2, 0, 1] if ahead else [0, 1])
     assert [each.number for each in jury.starts(given, [])] == [0, 1]
+
+
+def test_planned_starts_stand_in_where_no_other_is_finite() -> None:
+    broken, planned = [evaluation(0, math.nan, 0), evaluation(1, math.nan, 0)], [evaluation(2, 9.0, 0)]
+    judging = Judging({2: 2.0})
+    assert [each.number for each in judging.jury.starts(broken, planned)] == [2]
+    assert judging.jury.starts(broken, []) == []
