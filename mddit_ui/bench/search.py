@@ -164,17 +164,11 @@ class Bench:
         start = self.best([each for each in longest if each.policy in given])
 
         def line(name: str, policies: Sequence[Policy | None], count: int = 0) -> Line:
-            each = [self.judged(policy) for policy in policies]
-            mean = Judgement(*(np.mean([getattr(one, what) for one in each], 0) for what in Judgement._fields))
             costs = [1.0 if policy is None else self.space.table.budget(policy.actions) for policy in policies]
-            print(
-                name,
-                count or "",
-                f"CLIP {mean.clip.mean():.2f}, {mean.psnr.mean():.2f} dB",
-                file=sys.stderr,
-                flush=True,
-            )
-            return Line(name, count, len(each), float(np.mean(costs)), mean)
+            found = Line(name, count, float(np.mean(costs)), tuple(map(self.judged, policies)))
+            clip, psnr = (values.mean() for values in found.found)
+            print(name, count or "", f"CLIP {clip:.2f}, {psnr:.2f} dB", file=sys.stderr, flush=True)
+            return found
 
         lines = [line("full depth", [None])]
         lines += [line(policy.name, [policy]) for policy in baselines(self.space)]
@@ -201,8 +195,9 @@ def section(bench: Bench, lines: Sequence[Line], command: str, picture: str) -> 
             "",
             *grid(HEADS, (line.row(start) for line in lines)),
             "",
-            f"Ahead and behind are beyond the standard error; the objective of these searches is CLIP score + "
-            f"{objective.closeness:g} x PSNR:",
+            f"The objective of these searches is CLIP score + {objective.closeness:g} x PSNR. "
+            "Ahead and behind are beyond the standard error over the pictures; after it, the one over pictures and "
+            "searches, as far as there are several:",
             "",
             *verdicts(lines, objective),
             "",

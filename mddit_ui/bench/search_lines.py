@@ -24,13 +24,27 @@ class Judgement(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One line of the table: means over the searches, one value an image."""
+    """One line of the table: what each of the searches has found."""
 
     name: str
     evaluations: int
-    searches: int
     budget: float
-    found: Judgement
+    each: tuple[Judgement, ...]
+
+    @property
+    def searches(self) -> int:
+        return len(self.each)
+
+    @property
+    def found(self) -> Judgement:
+        """Means over the searches."""
+        return Judgement(*(np.mean(values, axis=0) for values in zip(*self.each, strict=True)))
+
+    def variance(self, objective: Objective) -> np.ndarray:
+        """(3,) of the means over its searches: objective, CLIP score and PSNR; 0 where one search can't tell."""
+        if self.searches < 2:
+            return np.zeros(3)
+        return np.var([values.mean(1) for values in _parts(self.each, objective)], axis=1, ddof=1) / self.searches
 
     def row(self, start: Judgement) -> list[str]:
         """Its cells; gains over the best starting policy are paired by image."""
@@ -52,18 +66,21 @@ def verdicts(lines: Sequence[Line], objective: Objective) -> Iterator[str]:
 
 
 def _beside(line: Line, other: Line, objective: Objective) -> str:
-    """What the search maximises and its parts, paired by picture; behind or ahead: beyond the standard error."""
-    clip, closeness = (one - another for one, another in zip(line.found, other.found, strict=True))
+    """What the search maximises and its parts; behind or ahead: beyond the standard error over the pictures."""
+    searches = line.variance(objective) + other.variance(objective)
+    pairs = zip(*(_parts([each.found], objective) for each in (line, other)), strict=True)
     said = []
-    for what, gain in (
-        ("objective", clip + objective.closeness * closeness),
-        ("CLIP score", clip),
-        ("PSNR", closeness),
-    ):
-        mean, error = paired(gain, 0.0)
+    for what, (ours, theirs), variance in zip(("objective", "CLIP score", "PSNR"), pairs, searches, strict=True):
+        mean, error = paired(ours[0], theirs[0])
         word = "ahead" if mean > error else "BEHIND" if mean < -error else "even"
-        said.append(f"{what} {mean:+.3f} ± {error:.3f} ({word})")
+        said.append(f"{what} {mean:+.3f} ± {error:.3f} ({word}; ± {np.hypot(error, variance**0.5):.3f})")
     return f"{_named(line)} beside {_named(other)}: {', '.join(said)}."
+
+
+def _parts(found: Sequence[Judgement], objective: Objective) -> list[np.ndarray]:
+    """Objective, CLIP score and PSNR, each (searches, images)."""
+    clip, closeness = (np.stack(values) for values in zip(*found, strict=True))
+    return [clip + objective.closeness * closeness, clip, closeness]
 
 
 def _named(line: Line) -> str:

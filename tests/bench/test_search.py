@@ -8,7 +8,9 @@ import pytest
 
 from mddit_ui.bench import search as bench
 from mddit_ui.bench.page import paired
+from mddit_ui.bench.search_lines import DEFAULT, START, Judgement, Line, verdicts
 from mddit_ui.core.errors import SearchError
+from mddit_ui.search.objective import Objective
 from tests.tiny import PROMPTS
 
 
@@ -96,6 +98,21 @@ def test_gains_are_paired():
     mean, error = paired(np.array([2.0, 4.0, 9.0]), np.array([1.0, 2.0, 6.0]))
     assert mean == 2.0
     assert error == pytest.approx(1 / np.sqrt(3))
+
+
+def test_a_verdict_has_the_error_of_the_pictures_and_of_the_searches():
+    def judged(*clip: float) -> Judgement:
+        return Judgement(np.array(clip), np.zeros(2))
+
+    start = Line(START, 0, 0.5, (judged(1, 1),))
+    ours = Line(DEFAULT, 100, 0.5, (judged(1, 2), judged(3, 4)))  # over the start [1, 2]; means of 1.5 and 3.5
+    (said,) = verdicts([start, ours], Objective(0.5))
+    error = np.hypot(0.5, 1.0)
+    assert said == (
+        f"- {DEFAULT} after 100 evaluations (2 searches) beside {START}: "
+        f"objective +1.500 ± 0.500 (ahead; ± {error:.3f}), CLIP score +1.500 ± 0.500 (ahead; ± {error:.3f}), "
+        "PSNR +0.000 ± 0.000 (even; ± 0.000)."
+    )
 
 
 @pytest.mark.slow
