@@ -197,7 +197,8 @@ def section(bench: Bench, lines: Sequence[Line], command: str, picture: str) -> 
             "",
             f"The objective of these searches is CLIP score + {objective.closeness:g} x PSNR. "
             "Ahead and behind are beyond the standard error over the pictures; after it, the one over pictures and "
-            "searches, as far as there are several:",
+            "searches, as far as there are several, those of two methods counted as independent (where both made the "
+            "same ones, it is too large):",
             "",
             *verdicts(lines, objective),
             "",
